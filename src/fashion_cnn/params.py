@@ -89,6 +89,10 @@ class Arms(Section):
     cnn3: Arm
     cnn5: Arm
 
+    def with_kernel(self, kernel: int) -> str | None:
+        """The name of the fixed arm that has this kernel; None where there is none."""
+        return next((name for name, arm in self if arm.kernel == kernel), None)
+
 
 class Params(Section):
     """The whole of params.yaml."""

@@ -18,7 +18,7 @@ def run(stage: Callable[[], None]) -> None:
 
 
 @contextmanager
-def output_folder(path: str) -> Iterator[Path]:
+def output_folder(path: str | Path) -> Iterator[Path]:
     """A folder that appears under its name only when everything in it is written.
 
     Writing goes to `<path>.partial` beside it; a stage that fails removes that, and one that was killed leaves it
@@ -33,4 +33,17 @@ def output_folder(path: str) -> Iterator[Path]:
         partial.rename(final)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def output_file(path: str) -> Iterator[Path]:
+    """A file that appears under its name only when it is written whole, as `output_folder` does for folders."""
+    final, partial = Path(path), Path(f"{path}.partial")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(final)
+    except BaseException:
+        partial.unlink(missing_ok=True)
         raise

@@ -1,0 +1,57 @@
+# The front door. `make help` lists what it does; every command also works by hand in the activated environment.
+
+PYTHON ?= python3
+VENV   ?= .venv
+UV_VERSION := 0.13.9
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env repro test lint format lock cloud-up cloud-down cloud-status
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.installed  ## make the environment and connect this clone to the embedded store
+	@python -m fashion_cnn.localcloud connect
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"error: Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 env")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.txt
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: env  ## run the whole study, push its results to the store, print the table
+	dvc repro --pull
+	dvc push --run-cache
+	@cat reports/comparison/summary.md
+	@echo
+	@echo "The report: $(CURDIR)/reports/index.html"
+
+test: env  ## run the whole test suite
+	pytest
+
+lint: env  ## check style, types and the direction of imports
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format: env  ## put the code into the project's style
+	ruff check --fix-only .
+	ruff format .
+
+lock: env  ## pin every package again, within pyproject.toml's bounds
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --extra train --extra dev --output-file requirements.txt pyproject.toml
+
+cloud-up: env  ## start the embedded S3 store (it also starts by itself when a command needs it)
+	@python -m fashion_cnn.localcloud up
+
+cloud-down: env  ## stop the embedded S3 store; its content stays
+	@python -m fashion_cnn.localcloud down
+
+cloud-status: env  ## say whether the embedded S3 store runs, and where
+	@python -m fashion_cnn.localcloud status

@@ -1,0 +1,67 @@
+"""Train one arm of the study, named on the command line: baseline, cnn3, cnn5 or candidate."""
+
+import argparse
+import importlib.metadata
+import shutil
+import tomllib
+from functools import partial
+from pathlib import Path
+
+from fashion_cnn import dataset, params, results
+from fashion_cnn.errors import UserError
+from fashion_cnn.params import Params
+from fashion_cnn.stages import output_folder, run
+
+MODELS = Path("models")
+
+
+def main() -> None:
+    """Write models/<arm>/."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arm", choices=["baseline", "cnn3", "cnn5", "candidate"])
+    arm = parser.parse_args().arm
+    settings = params.load()
+    with output_folder(MODELS / arm) as folder:
+        if arm == "candidate" and (twin := settings.arms.with_kernel(settings.kernel)):
+            shutil.copytree(MODELS / twin, folder, dirs_exist_ok=True)
+            print(f"candidate: kernel {settings.kernel} is exactly {twin}; its result is reused, nothing is trained")
+        else:
+            train(arm, settings, folder)
+
+
+def train(arm: str, settings: Params, folder: Path) -> None:
+    """Train, evaluate and save one arm into `folder`."""
+    check_versions()
+    splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
+
+    from fashion_cnn import models, training  # noqa: PLC0415 TensorFlow takes seconds to import: not before it is needed
+
+    environment = training.configure(settings.train)
+    if arm == "baseline":
+        architecture = {}
+        build = partial(models.dense, settings.baseline)
+    else:
+        architecture = {"kernel": settings.kernel if arm == "candidate" else getattr(settings.arms, arm).kernel}
+        build = partial(models.cnn, settings.cnn, **architecture)
+    network, result = training.train(build, splits, settings.train, environment)
+    training.save_network(network, folder / "model.keras")
+    results.save(result._replace(metrics=result.metrics | architecture), folder)
+    print(f"{arm}: test accuracy {result.metrics['test_accuracy']:.4f}, loss {result.metrics['test_loss']:.4f}")
+
+
+def check_versions() -> None:
+    """Refuse to train with other versions than those that dvc.yaml tracks: they decide the weights.
+
+    Raises:
+        UserError: an installed version differs from the one that pyproject.toml names.
+    """
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    for pin in project["optional-dependencies"]["train"]:
+        name, _, wanted = pin.partition("==")
+        installed = importlib.metadata.version(name)
+        if installed != wanted:
+            raise UserError(f"{name} {installed} is installed, pyproject.toml names {wanted}; run `make env`")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -22,6 +22,7 @@ WEB_SOURCES: Final = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # the authors' own
 )
 DEBIAN_PACKAGE: Final = "dataset-fashion-mnist"
+DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")  # where the package puts the files
 TIMEOUT: Final = 5  # seconds to connect, and between two pieces of an answer
 RETRIES: Final = 2
 
@@ -103,9 +104,8 @@ def _reason(error: BaseException) -> str:
 
 def _from_debian(scratch: Path) -> Path:
     """Download and unpack Debian's package, without root and without touching the system's own package lists."""
-    installed = Path("/usr/share/datasets/fashion-mnist")
-    if installed.is_dir():
-        return installed
+    if DEBIAN_FOLDER.is_dir():
+        return DEBIAN_FOLDER
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise SourceError("apt-get and dpkg-deb are not on this machine")
     state, cache = scratch / "state", scratch / "cache"
@@ -122,7 +122,7 @@ def _from_debian(scratch: Path) -> Path:
     if package is None:
         raise SourceError("apt-get downloaded no package")
     _call(["dpkg-deb", "-x", str(package), str(scratch / "unpacked")], scratch)
-    return scratch / "unpacked" / installed.relative_to("/")
+    return scratch / "unpacked" / DEBIAN_FOLDER.relative_to("/")
 
 
 def _call(command: list[str], folder: Path) -> None:

@@ -26,7 +26,7 @@ TRAIN_LABELS: Final = "train-labels-idx1-ubyte"
 TEST_IMAGES: Final = "t10k-images-idx3-ubyte"
 TEST_LABELS: Final = "t10k-labels-idx1-ubyte"
 
-# SHA-256 of the decompressed files. Archives of the same content differ in their gzip header, so the content is verified.
+# SHA-256 of the decompressed files: archives of the same content differ in their gzip headers.
 SHA256: Final = {
     TRAIN_IMAGES: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     TRAIN_LABELS: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",

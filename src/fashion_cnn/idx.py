@@ -55,7 +55,9 @@ def read_labelled_images(images_path: Path, labels_path: Path) -> tuple[NDArray[
     if images.shape[1:] != IMAGE_SHAPE:
         raise UserError(f"{images_path}: images of {images.shape[1:]} pixels, expected {IMAGE_SHAPE}")
     if len(images) != len(labels):
-        raise UserError(f"{images_path} holds {len(images)} images, {labels_path} {len(labels)} labels; expected as many")
+        raise UserError(
+            f"{images_path} holds {len(images)} images, {labels_path} {len(labels)} labels; expected as many"
+        )
     if len(labels) == 0:
         raise UserError(f"{images_path} and {labels_path} hold no images")
     if labels.max() >= CLASSES:

@@ -1,4 +1,4 @@
-"""The architectures. Every network takes uint8 images (n, 28, 28) as they lie on disk and answers class probabilities."""
+"""The architectures. Every network takes uint8 images (n, 28, 28), as on disk, and answers class probabilities."""
 
 import keras
 from keras import layers

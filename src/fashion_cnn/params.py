@@ -1,4 +1,4 @@
-"""params.yaml, typed and checked, once. Every stage loads it whole, so a mistake anywhere is found before work starts."""
+"""params.yaml, typed and checked, once. Every stage loads all of it, so that no mistake waits for a later stage."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,9 +17,7 @@ Count = Annotated[int, Field(strict=True, ge=1, description="a whole number from
 OptionalCount = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | None, Field(description="null or a whole number from 1")
 ]
-Dropout = Annotated[
-    float, Field(strict=True, ge=0, lt=1, description="a number from 0 up to, but not including, 1")
-]
+Dropout = Annotated[float, Field(strict=True, ge=0, lt=1, description="a number from 0 up to, but not including, 1")]
 Flag = Annotated[bool, Field(strict=True, description="true or false")]
 
 
@@ -45,15 +43,9 @@ class Train(Section):
     seeds: Count
     epochs: Count
     batch_size: Count
-    optimizer: Annotated[
-        Literal["adam", "adamw", "rmsprop", "sgd"], Field(description="adam, adamw, rmsprop or sgd")
-    ]
-    learning_rate: Annotated[
-        float, Field(strict=True, gt=0, allow_inf_nan=False, description="a number above 0")
-    ]
-    precision: Annotated[
-        Literal["float32", "mixed_bfloat16"], Field(description="float32 or mixed_bfloat16")
-    ]
+    optimizer: Annotated[Literal["adam", "adamw", "rmsprop", "sgd"], Field(description="adam, adamw, rmsprop or sgd")]
+    learning_rate: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False, description="a number above 0")]
+    precision: Annotated[Literal["float32", "mixed_bfloat16"], Field(description="float32 or mixed_bfloat16")]
     threads: OptionalCount
 
 
@@ -176,4 +168,5 @@ def _explain(detail: Any) -> str:
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
     allowed = model.model_fields[name.rsplit(".", 1)[-1]].description if name else None
-    return f"{name or 'the file'} = {detail['input']!r} is not allowed; allowed: {allowed or 'a mapping of names to values'}"
+    allowed = allowed or "a mapping of names to values"
+    return f"{name or 'the file'} = {detail['input']!r} is not allowed; allowed: {allowed}"

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import: on a machine without a GPU it reports one
-
 import keras
 import numpy as np
 import pandas as pd
@@ -66,7 +64,10 @@ def _available_cores() -> int:
 
 
 def train(
-    build: Callable[[], keras.Model], splits: dict[str, Images], settings: params.Train, environment: dict[str, Any]
+    build: Callable[[], keras.Model],
+    splits: dict[str, Images],
+    settings: params.Train,
+    environment: dict[str, Any],
 ) -> Trained:
     """Fit `settings.seeds` networks, seeded 0, 1, …, and evaluate each on the test images.
 

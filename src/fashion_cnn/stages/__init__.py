@@ -1,4 +1,4 @@
-"""One short file a stage of dvc.yaml. Here: what all stages share, one-line errors and all-or-nothing outputs."""
+"""One short file a stage of dvc.yaml. Here, what all share: one-line errors, all-or-nothing outputs."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from fashion_cnn.errors import UserError
 
 
 def run(stage: Callable[[], None]) -> None:
-    """Run a stage as a program: a person's mistake, or a full disk, is one line on standard error and exit status 1."""
+    """Run a stage as a program: a person's mistake or a full disk is one line on stderr and exit status 1."""
     try:
         stage()
     except (UserError, OSError) as error:
@@ -21,8 +21,8 @@ def run(stage: Callable[[], None]) -> None:
 def output_folder(path: str | Path) -> Iterator[Path]:
     """A folder that appears under its name only when everything in it is written.
 
-    Writing goes to `<path>.partial` beside it; a stage that fails removes that, and one that was killed leaves it
-    to the next run, which starts it anew.
+    Writing goes to `<path>.partial` beside it; a stage that fails removes that, and one that was killed
+    leaves it to the next run, which starts it anew.
     """
     final, partial = Path(path), Path(f"{path}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -37,8 +37,8 @@ def output_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def output_file(path: str) -> Iterator[Path]:
-    """A file that appears under its name only when it is written whole, as `output_folder` does for folders."""
+def output_file(path: str | Path) -> Iterator[Path]:
+    """A file that appears under its name only when it is written whole: `output_folder` for one file."""
     final, partial = Path(path), Path(f"{path}.partial")
     final.parent.mkdir(parents=True, exist_ok=True)
     try:

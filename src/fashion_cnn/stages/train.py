@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import os
 import shutil
 import tomllib
 from functools import partial
@@ -34,7 +35,8 @@ def train(arm: str, settings: Params, folder: Path) -> None:
     check_versions()
     splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
 
-    from fashion_cnn import models, training  # noqa: PLC0415 TensorFlow takes seconds to import: not before it is needed
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports a missing GPU as an error
+    from fashion_cnn import models, training  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
     environment = training.configure(settings.train)
     if arm == "baseline":

@@ -1,0 +1,73 @@
+"""What several test files share: the repository's folder, a small data set, and the real one, brought once."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from fashion_cnn import dataset, download
+from fashion_cnn.dataset import Images
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four real files of Fashion-MNIST, from the first source that has them."""
+    folder = tmp_path_factory.mktemp("fashion-mnist")
+    download.fetch(folder)
+    return folder
+
+
+@pytest.fixture
+def defaults() -> dict[str, Any]:
+    """params.yaml as it is committed."""
+    return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run stages in, with the repository's parameters."""
+    for name in ("params.yaml", "pyproject.toml"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def set_params(defaults: dict[str, Any]) -> Callable[..., Path]:
+    """Write params.yaml in the present folder with some values changed: set_params(**{"train.epochs": 1})."""
+
+    def write(**changes: Any) -> Path:
+        values = copy.deepcopy(defaults)
+        for name, value in changes.items():
+            *sections, last = name.split(".")
+            section = values
+            for part in sections:
+                section = section[part]
+            section[last] = value
+        path = Path("params.yaml")
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write
+
+
+def random_images(count: int, seed: int = 0) -> Images:
+    """Images of noise in which every class occurs."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    return Images(images, (np.arange(count) % 10).astype(np.uint8))
+
+
+@pytest.fixture
+def prepared(workspace: Path) -> Path:
+    """A small prepared data set of noise in the workspace."""
+    folder = workspace / "data" / "prepared"
+    folder.mkdir(parents=True)
+    dataset.save({name: random_images(40, seed) for seed, name in enumerate(dataset.SPLITS)}, folder)
+    return folder

@@ -1,0 +1,248 @@
+"""The whole pipeline in fresh clones, on a slice of the real data, against a real embedded S3 store.
+
+The tests of this file tell one story and run in order: a first clone computes and pushes, a second one pulls.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+ARMS = ["baseline", "cnn3", "cnn5", "candidate"]
+pytestmark = pytest.mark.timeout(600)
+
+
+class Clone(NamedTuple):
+    """A clone of the repository and the environment its commands run in."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def run(self, *command: str) -> str:
+        done = self.call(*command)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def read(self, path: str) -> str:
+        return (self.folder / path).read_text()
+
+
+def trained(output: str) -> int:
+    """How many networks a command's output says were fitted."""
+    return output.count("fitted in")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Iterator[dict[str, str]]:
+    """A store of the tests' own, which starts by itself; and the data from a folder, not the network."""
+    home = tmp_path_factory.mktemp("home")
+    variables = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(home),  # no DVC or AWS configuration of the person who runs the tests
+        "FASHION_CNN_CLOUD": str(home / "cloud"),
+        "FASHION_MNIST_DIR": str(real_raw_data),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        **{f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    for name in [name for name in variables if name.startswith("AWS_")]:
+        del variables[name]
+    yield variables
+    subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "down"], env=variables, check=True)
+
+
+def free_ports() -> int:
+    """The first of ten free ports in a row."""
+    for first in range(20000, 60000, 10):
+        try:
+            for port in range(first, first + 10):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no ten free ports in a row")
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Clone:
+    """The working tree as a repository of its own, with parameters that take seconds instead of minutes."""
+    origin = Clone(tmp_path_factory.mktemp("origin"), environment)
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    files = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
+    for file in filter(None, files):
+        if (REPOSITORY / file).exists():
+            (origin.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / file, origin.folder / file)
+    (origin.folder / "dvc.lock").unlink(missing_ok=True)
+    values = yaml.safe_load(origin.read("params.yaml"))
+    values["data"]["limit"] = 500
+    values["train"]["epochs"] = 2
+    (origin.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    origin.run("git", "init", "--quiet", "--initial-branch=main")
+    origin.run("git", "add", "--all")
+    origin.run("git", "commit", "--quiet", "--message", "A slice of the study")
+    return origin
+
+
+def clone_of(origin: Clone, folder: Path, *options: str) -> Clone:
+    clone = origin._replace(folder=folder)
+    origin.run("git", "clone", "--quiet", str(origin.folder), str(folder))
+    clone.run(sys.executable, "-m", "fashion_cnn.localcloud", "connect", *options)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, origin: Clone) -> Clone:
+    clone = clone_of(origin, tmp_path_factory.mktemp("first") / "a clone", "--port", str(free_ports()))
+    clone.run("git", "remote", "set-url", "origin", str(origin.folder))
+    return clone
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory, origin: Clone) -> Clone:
+    """Shares only git and the store with the first."""
+    return clone_of(origin, tmp_path_factory.mktemp("second") / "clone")
+
+
+def test_the_pipeline_runs_from_nothing_and_pushes_everything(first: Clone) -> None:
+    output = first.run("dvc", "repro", "--pull")
+    assert trained(output) == 3
+    assert "candidate: kernel 3 is exactly cnn3" in output
+    for arm in ARMS:
+        names = sorted(path.name for path in (first.folder / "models" / arm).iterdir())
+        assert names == ["history.csv", "metrics.json", "model.keras", "predictions.npz"]
+    first.run("dvc", "push", "--run-cache")
+    assert "up to date" in first.run("dvc", "status")
+    assert "in sync" in first.run("dvc", "status", "--cloud")
+    assert list(first.folder.rglob("*.partial")) == []
+
+
+def test_the_headline_holds_every_arm_and_the_candidate_s_differences(first: Clone) -> None:
+    metrics = json.loads(first.read("reports/metrics.json"))
+    assert set(metrics) == set(ARMS)
+    assert [metrics[arm]["parameters"] for arm in ARMS] == [101_770, 220_234, 253_514, 220_234]
+    for arm in ARMS:
+        assert 0.1 < metrics[arm]["test_accuracy"] < 1, "better than chance after two epochs on 500 images"
+        own = json.loads(first.read(f"models/{arm}/metrics.json"))
+        assert metrics[arm]["test_accuracy"] == pytest.approx(own["test_accuracy"], abs=1e-6)
+    candidate = metrics["candidate"]
+    assert candidate["accuracy_minus_cnn3"] == 0
+    difference = candidate["test_accuracy"] - metrics["baseline"]["test_accuracy"]
+    assert candidate["accuracy_minus_baseline"] == pytest.approx(difference, abs=2e-6)
+
+
+def test_running_again_runs_nothing(first: Clone) -> None:
+    output = first.run("dvc", "repro", "--pull")
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+def test_forcing_every_stage_leaves_the_lock_byte_for_byte(first: Clone) -> None:
+    lock = first.read("dvc.lock")
+    assert trained(first.run("dvc", "repro", "--force")) == 3
+    assert first.read("dvc.lock") == lock
+    first.run("git", "add", "--all")
+    first.run("git", "commit", "--quiet", "--message", "Results")
+    first.run("git", "push", "--quiet", "origin", "HEAD:refs/heads/results")
+
+
+def test_a_second_clone_gets_everything_from_the_store(first: Clone, second: Clone) -> None:
+    second.run("git", "fetch", "--quiet")
+    second.run("git", "checkout", "--quiet", "results")
+    # From a stopped store: whoever needs it starts it.
+    second.run(sys.executable, "-m", "fashion_cnn.localcloud", "down")
+    second.run("dvc", "pull")
+    for path in ("models/cnn5/model.keras", "reports/metrics.json", "data/prepared/test.npz"):
+        assert (second.folder / path).read_bytes() == (first.folder / path).read_bytes()
+    assert "Running stage" not in second.run("dvc", "repro", "--pull")
+    assert "up to date" in second.run("dvc", "status")
+
+
+def test_a_clone_without_results_gets_them_from_the_run_cache(origin: Clone, tmp_path: Path) -> None:
+    third = clone_of(origin, tmp_path / "third")
+    assert not (third.folder / "dvc.lock").exists()
+    assert trained(third.run("dvc", "repro", "--pull")) == 0
+    assert (third.folder / "models/cnn3/model.keras").exists()
+
+
+def test_an_experiment_with_a_fixed_arm_s_kernel_trains_nothing(first: Clone) -> None:
+    output = first.run("dvc", "exp", "run", "-n", "five", "-S", "kernel=5")
+    assert trained(output) == 0
+    assert "candidate: kernel 5 is exactly cnn5" in output
+    assert first.read("models/candidate/metrics.json") == first.read("models/cnn5/metrics.json")
+
+
+def test_an_experiment_with_another_kernel_trains_the_candidate_alone(first: Clone) -> None:
+    output = first.run("dvc", "exp", "run", "-n", "seven", "-S", "kernel=7")
+    assert trained(output) == 1
+    stages = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert stages == ["candidate", "compare"]
+
+
+def test_a_reviewer_reads_what_an_experiment_changed(first: Clone) -> None:
+    metrics = json.loads(first.run("dvc", "metrics", "diff", "--json", "main", "seven"))["diff"]
+    changed = {name for file in metrics.values() for name in file}
+    assert {name.split(".")[0] for name in changed} == {"candidate"}
+    params = json.loads(first.run("dvc", "params", "diff", "--json", "main", "seven"))["diff"]
+    assert params == {"params.yaml": {"kernel": {"old": 3, "new": 7, "diff": 4}}}
+    shown = first.run("dvc", "exp", "show", "--csv", "--only-changed")
+    assert {"five", "seven"} <= {line.split(",")[0] for line in shown.splitlines()} | set(shown.split(","))
+    first.run("dvc", "plots", "diff", "main", "seven", "--out", "plots")
+    page = first.read("plots/index.html")
+    for title in ("Validation accuracy", "Confusion matrix, CNN 3×3"):
+        assert title in page
+
+
+def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second: Clone) -> None:
+    first.run("dvc", "exp", "push", "origin", "seven")
+    second.run("dvc", "exp", "pull", "origin", "seven")
+    second.run("dvc", "exp", "apply", "seven")
+    assert trained(second.run("dvc", "repro", "--pull")) == 0
+    assert second.read("reports/metrics.json") == first.read("reports/metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [("figures.py", {"eda", "compare"}), ("training.py", set(ARMS) | {"compare"})],
+)
+def test_changed_code_reruns_what_depends_on_it(second: Clone, module: str, stages: set[str]) -> None:
+    path = second.folder / "src/fashion_cnn" / module
+    original = path.read_text()
+    path.write_text(original + "\n# changed\n")
+    changed = {
+        stage for stage, reasons in json.loads(second.run("dvc", "status", "--json")).items()
+        if any(str(path.relative_to(second.folder)) in str(reason) for reason in reasons)
+    }  # fmt: skip
+    path.write_text(original)
+    assert changed - {"compare"} == stages - {"compare"}
+
+
+def test_a_bad_parameter_is_one_line_and_loses_nothing(second: Clone) -> None:
+    lock = second.read("dvc.lock")
+    done = second.call("dvc", "repro", "-q", "candidate")
+    assert done.returncode == 0
+    params = second.read("params.yaml")
+    (second.folder / "params.yaml").write_text(params.replace("kernel: 7", "kernel: 0", 1))
+    done = second.call("dvc", "repro")
+    assert done.returncode != 0
+    assert "error: params.yaml: kernel = 0 is not allowed; allowed: a whole number from 1 to 27" in done.stderr
+    assert "Traceback" not in done.stderr
+    (second.folder / "params.yaml").write_text(params)
+    second.run("dvc", "checkout")
+    assert "up to date" in second.run("dvc", "status")
+    assert second.read("dvc.lock") == lock

@@ -1,0 +1,155 @@
+"""The laws of the pipeline: a stage's deps and params are what its code reads, no less and no more."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
+TRAINED = ["baseline", "cnn3", "cnn5", "candidate"]
+SOURCE = "src/fashion_cnn/"
+
+
+def module_of(stage: str) -> str:
+    """dvc.yaml's `${stage}.train cnn3` is the module fashion_cnn.stages.train."""
+    return "fashion_cnn.stages" + PIPELINE[stage]["cmd"].removeprefix("${stage}").split()[0]
+
+
+def dependencies(stage: str, *, code: bool) -> set[str]:
+    return {path for path in PIPELINE[stage]["deps"] if path.startswith(SOURCE) == code}
+
+
+def parameters(stage: str) -> set[str]:
+    """The parameters that dvc.yaml names for a stage, sections spelled out to their values."""
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+
+    def leaves(name: str, value: Any) -> set[str]:
+        if not isinstance(value, dict):
+            return {name}
+        return set().union(*(leaves(f"{name}.{key}", inner) for key, inner in value.items()))
+
+    named = set()
+    for entry in PIPELINE[stage].get("params", []):
+        if isinstance(entry, str):
+            value = values
+            for part in entry.split("."):
+                value = value[part]
+            named |= leaves(entry, value)
+    return named
+
+
+@pytest.fixture(scope="module")
+def import_graph() -> grimp.ImportGraph:
+    return grimp.build_graph("fashion_cnn", exclude_type_checking_imports=True, cache_dir=None)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_code_dependencies_of_a_stage_are_its_import_closure(stage: str, import_graph: grimp.ImportGraph) -> None:
+    modules, waiting = set(), {module_of(stage)}
+    while waiting:
+        module = waiting.pop()
+        modules.add(module)
+        parents = {module.rsplit(".", 1)[0]} if "." in module else set()
+        waiting |= (import_graph.find_modules_directly_imported_by(module) | parents) - modules
+
+    closure = set()
+    for module in modules:
+        path = Path("src", *module.split("."))
+        is_package = (REPOSITORY / path).is_dir()
+        closure.add(f"{path}/__init__.py" if is_package else f"{path}.py")
+    templates = {f"{SOURCE}templates"} if "fashion_cnn.report" in modules else set()
+    assert dependencies(stage, code=True) == closure | templates
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> dict[str, list[dict[str, Any]]]:
+    """What each stage read when all of them ran, in three processes, on a few real images."""
+    folder = tmp_path_factory.mktemp("traced")
+    (folder / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    values["data"]["limit"] = 200
+    values["train"]["epochs"] = 1
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+    def run(*stages: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / "tests" / "trace_stages.py", *stages],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY / "src"),
+                "FASHION_MNIST_DIR": str(real_raw_data),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    fetch, preprocess, eda = run("fetch", "preprocess", "eda")
+    # The candidate both ways: a kernel of its own is trained, a fixed arm's is reused.
+    baseline, cnn3, cnn5, trained, reused = run(
+        "train:baseline", "train:cnn3", "train:cnn5", "train:candidate:kernel=7", "train:candidate"
+    )
+    (compare,) = run("compare")
+    return {
+        "fetch": [fetch], "preprocess": [preprocess], "eda": [eda], "baseline": [baseline], "cnn3": [cnn3],
+        "cnn5": [cnn5], "candidate": [trained, reused], "compare": [compare],
+    }  # fmt: skip
+
+
+def test_every_stage_of_the_pipeline_is_traced(traces: dict[str, Any]) -> None:
+    assert set(PIPELINE) == set(traces)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_parameters_of_a_stage_are_those_it_reads(stage: str, traces: dict[str, Any]) -> None:
+    assert parameters(stage) == set().union(*(trace["params"] for trace in traces[stage]))
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_the_files_a_stage_reads_are_its_dependencies(stage: str, traces: dict[str, Any]) -> None:
+    written = {next(iter(out)) if isinstance(out, dict) else out for key in ("outs", "metrics")
+               for out in PIPELINE[stage].get(key, [])}  # fmt: skip
+    read = {
+        file for trace in traces[stage] for file in trace["files"]
+        if file != "params.yaml" and not any(file.startswith(out) for out in written)
+    }  # fmt: skip
+    from_pyproject = any("pyproject.toml" in entry for entry in PIPELINE[stage].get("params", []))
+    named = dependencies(stage, code=False) | ({"pyproject.toml"} if from_pyproject else set())
+
+    def inside(file: str, dependency: str) -> bool:
+        return Path(file).is_relative_to(dependency)
+
+    assert {file for file in read if not any(inside(file, name) for name in named)} == set()
+    assert {name for name in named if not any(inside(file, name) for file in read)} == set()
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_training_depends_on_the_versions_that_decide_the_weights(stage: str) -> None:
+    (pins,) = [entry["pyproject.toml"] for entry in PIPELINE[stage]["params"] if isinstance(entry, dict)]
+    assert pins == ["project.optional-dependencies.train"]
+
+
+@pytest.mark.parametrize("stage", WITHOUT_TENSORFLOW)
+def test_only_training_imports_tensorflow(stage: str, traces: dict[str, Any]) -> None:
+    assert not traces[stage][0]["tensorflow"]
+    assert traces["baseline"][0]["tensorflow"], "the tracer sees TensorFlow where it is imported"
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_every_output_is_cached_so_that_the_run_cache_works(stage: str) -> None:
+    for key in ("outs", "metrics"):
+        for out in PIPELINE[stage].get(key, []):
+            options = next(iter(out.values())) if isinstance(out, dict) else {}
+            assert options.get("cache", True)
+            assert not options.get("persist", False)

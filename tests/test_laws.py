@@ -96,14 +96,15 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> dic
         return json.loads(done.stdout.splitlines()[-1])
 
     fetch, preprocess, eda = run("fetch", "preprocess", "eda")
-    # The candidate both ways: a kernel of its own is trained, a fixed arm's is reused.
-    baseline, cnn3, cnn5, trained, reused = run(
-        "train:baseline", "train:cnn3", "train:cnn5", "train:candidate:kernel=7", "train:candidate"
-    )
+    # The candidate's three ways: a kernel of its own is trained, a fixed arm's result is reused.
+    baseline, cnn3, cnn5, *candidate = run(
+        "train:baseline", "train:cnn3", "train:cnn5",
+        "train:candidate:kernel=7", "train:candidate:kernel=5", "train:candidate:kernel=3",
+    )  # fmt: skip
     (compare,) = run("compare")
     return {
         "fetch": [fetch], "preprocess": [preprocess], "eda": [eda], "baseline": [baseline], "cnn3": [cnn3],
-        "cnn5": [cnn5], "candidate": [trained, reused], "compare": [compare],
+        "cnn5": [cnn5], "candidate": candidate, "compare": [compare],
     }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """What several test files share: the repository's folder, a small data set, and the real one, brought once."""
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -71,3 +73,10 @@ def prepared(workspace: Path) -> Path:
     folder.mkdir(parents=True)
     dataset.save({name: random_images(40, seed) for seed, name in enumerate(dataset.SPLITS)}, folder)
     return folder
+
+
+def free_ports(count: int = 20) -> int:
+    """The first of some free ports in a row, below the range that the system hands out by itself."""
+    taken = {connection.laddr.port for connection in psutil.net_connections("tcp") if connection.laddr}
+    first = 20000 + os.getpid() % 500 * 20
+    return next(port for port in range(first, 32000, 20) if taken.isdisjoint(range(port, port + count)))

@@ -6,7 +6,6 @@ The tests of this file tell one story and run in order: a first clone computes a
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import REPOSITORY, free_ports
 
 ARMS = ["baseline", "cnn3", "cnn5", "candidate"]
 pytestmark = pytest.mark.timeout(600)
@@ -63,19 +62,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -
         del variables[name]
     yield variables
     subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "down"], env=variables, check=True)
-
-
-def free_ports() -> int:
-    """The first of ten free ports in a row."""
-    for first in range(20000, 60000, 10):
-        try:
-            for port in range(first, first + 10):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no ten free ports in a row")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,135 @@
+"""Commands: python -m fashion_cnn.localcloud up | down | status | connect | credentials."""
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from fashion_cnn.errors import UserError
+from fashion_cnn.localcloud import daemon, s3
+from fashion_cnn.localcloud.daemon import Daemon
+
+PROFILE = "fashion-cnn"
+REMOTE = "store"
+AWS_CONFIG = "localcloud-aws-config"  # in .dvc/, git-ignored
+NOT_RUNNING = 3  # as the Linux Standard Base has it for `status`
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0; 1 for a mistake of the user's; 3 where `status` finds the store stopped.
+    """
+    options = _parser().parse_args(arguments)
+    store = s3.store(options.folder and options.folder.absolute())
+    try:
+        match options.command:
+            case "up":
+                s3.settings(store, options.port)
+                print(f"S3 answers at {s3.start(store).endpoint}")
+            case "down":
+                print("S3 stopped" if s3.stop(store) else "S3 was not running")
+            case "status":
+                return status(store)
+            case "connect":
+                connect(store, options.port)
+            case "credentials":
+                credentials(store, options.port)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fashion_cnn.localcloud",
+        description="The embedded S3, on loopback only. It starts by itself when DVC needs it.",
+        epilog=f"{daemon.FOLDER_VARIABLE} names the folder of its data and keys, shared by all clones.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, explanation in {
+        "up": "start it where it does not run",
+        "down": "stop it; its data stays",
+        "status": f"where it is, and whether it runs: exit status 0, or {NOT_RUNNING} where it does not",
+        "connect": "point this clone's DVC remote at it",
+        "credentials": "start it and print its keys; what DVC calls (an AWS credential_process)",
+    }.items():
+        command = commands.add_parser(name, help=explanation, description=explanation)
+        command.add_argument("--folder", type=Path, help=f"the embedded cloud's folder ({daemon.FOLDER_VARIABLE})")
+        if name in ("up", "connect"):
+            command.add_argument("--port", type=int, help=f"S3 port from now on, first {s3.DEFAULT_PORT}")
+        if name == "credentials":
+            command.add_argument("--port", type=int, help="the port that the caller expects")
+    return parser
+
+
+def status(store: Daemon) -> int:
+    """Print where the store is and whether it runs."""
+    process = daemon.find(store)
+    print(f"S3       {f'running, pid {process.pid}' if process else 'not running'}")
+    if (store.folder / "s3.json").exists():
+        print(f"address  {s3.settings(store).endpoint}")
+    print(f"folder   {store.folder}")
+    print(f"size     {s3.size(store) / 1e6:.1f} MB")
+    if store.folder.exists():
+        disk = shutil.disk_usage(store.folder)
+        print(f"disk     {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB; below 1 % it takes no more data")
+    return 0 if process else NOT_RUNNING
+
+
+def connect(store: Daemon, port: int | None) -> None:
+    """Point the remote of the clone in the working folder at the store, in files that git ignores.
+
+    Raises:
+        UserError: the working folder is not the root of a DVC repository, or its remote is missing.
+    """
+    folder = Path.cwd() / ".dvc"
+    if not folder.is_dir():
+        raise UserError(f"{folder.parent}: not a DVC repository; run connect in the root of the clone")
+    chosen = s3.settings(store, port)
+    process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
+    process += ["--folder", str(store.folder), "--port", str(chosen.port)]
+    (folder / AWS_CONFIG).write_text(
+        f"[profile {PROFILE}]\n"
+        f"region = {s3.REGION}\n"
+        f"credential_process = {shlex.join(process)}\n"
+        f"services = {PROFILE}\n"
+        f"[services {PROFILE}]\n"
+        "s3 =\n"
+        f"  endpoint_url = {chosen.endpoint}\n"
+    )
+    for option, value in {"profile": PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
+        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", REMOTE, option, value]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = result.stderr.strip().partition("\n")[0]
+            raise UserError(f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {REMOTE!r}")
+    print(f"The DVC remote {REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
+
+
+def credentials(store: Daemon, expected: int | None) -> None:
+    """Start the store where it does not run and print its keys, in the form of AWS's credential_process.
+
+    Source: docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html.
+
+    Raises:
+        UserError: the store can't start, or moved to another port since this clone was connected.
+    """
+    chosen = s3.settings(store)
+    if expected not in (None, chosen.port):
+        raise UserError(
+            f"this clone expects the embedded S3 on port {expected}, but it moved to {chosen.port}; "
+            "run here: python -m fashion_cnn.localcloud connect"
+        )
+    s3.start(store)
+    keys = {"Version": 1, "AccessKeyId": chosen.access_key, "SecretAccessKey": chosen.secret_key}
+    print(json.dumps(keys))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""A background process that outlives the command that started it: pid file, log, readiness, stop."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+import psutil
+from filelock import FileLock
+
+from fashion_cnn.errors import UserError
+
+FOLDER_VARIABLE = "FASHION_CNN_CLOUD"
+
+
+class Daemon(NamedTuple):
+    """Where a background process keeps its files; all of a user's clones share them.
+
+    Attributes:
+        folder: the embedded cloud's folder.
+        name: the stem of its files: <name>.pid, <name>.log, <name>.lock.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def log(self) -> Path:
+        """Standard output and error of the last start."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """JSON: pid and create_time (seconds since the epoch), which together name one process."""
+        return self.folder / f"{self.name}.pid"
+
+    @property
+    def lock(self) -> FileLock:
+        """Held while starting or stopping, so that concurrent callers start one process."""
+        return FileLock(self.folder / f"{self.name}.lock")
+
+
+def cloud_folder() -> Path:
+    """The embedded cloud's folder: FASHION_CNN_CLOUD, else the platform's folder for a user's data."""
+    chosen = os.environ.get(FOLDER_VARIABLE) or platformdirs.user_data_dir("fashion-cnn", appauthor=False)
+    return Path(chosen).expanduser().absolute()
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder if need be, open to its owner alone.
+
+    Raises:
+        UserError: it can't be made or is not the user's.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: can't keep the embedded cloud there ({error.strerror}); "
+            f"name a folder of your own with the environment variable {FOLDER_VARIABLE}"
+        ) from None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone can read, all or nothing."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    partial.replace(path)
+
+
+def find(daemon: Daemon) -> psutil.Process | None:
+    """The process that the pid file names; None where it ended or another process has its pid now."""
+    try:
+        recorded = json.loads(daemon.pid_file.read_text())
+        process = psutil.Process(recorded["pid"])
+        # A clock adjustment shifts create_time a little; a pid is not handed out again that fast.
+        same = abs(process.create_time() - recorded["create_time"]) < 2
+        # Nobody reaps a killed process in a container without an init.
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
+        return None
+
+
+def require_free(ports: Iterable[int], remedy: str) -> None:
+    """Refuse to start where a port is taken.
+
+    Raises:
+        UserError: names the port, the process that holds it where that is known, and the remedy.
+    """
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                # All addresses: a server on 0.0.0.0 is in the way too. It only binds, so nothing can connect.
+                probe.bind(("", port))
+            except OSError:
+                raise UserError(f"port {port} is taken{_holder(port)}; {remedy}") from None
+
+
+def _holder(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            here = getattr(connection.laddr, "port", None) == port
+            if here and connection.status == psutil.CONN_LISTEN and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+def start(
+    daemon: Daemon,
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    ready: Callable[[], bool],
+    *,
+    seconds: float = 60,
+) -> None:
+    """Start the process, detached, and wait until it is ready. The caller holds the lock and saw none run.
+
+    It keeps no pipe of the caller's open: AWS clients read a credential process to the end of its output.
+
+    Raises:
+        UserError: it ended or was not ready within `seconds`; it is stopped then.
+    """
+    with daemon.log.open("wb") as log:
+        process = psutil.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=daemon.folder,
+            start_new_session=True,
+        )
+    recorded = {"pid": process.pid, "create_time": process.create_time()}
+    write_private(daemon.pid_file, json.dumps(recorded).encode())
+    wait(daemon, ready, seconds=seconds)
+
+
+def wait(daemon: Daemon, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Wait until the started process is ready.
+
+    Raises:
+        UserError: it ended or was not ready within `seconds`; it is stopped then.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if find(daemon) is None:
+            raise UserError(f"the embedded {daemon.name} ended at its start{_last_words(daemon.log)}")
+        if time.monotonic() > deadline:
+            stop(daemon)
+            raise UserError(f"the embedded {daemon.name} was not ready in {seconds:.0f} s{_last_words(daemon.log)}")
+        time.sleep(0.02)
+
+
+def _last_words(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    # A Go program ends with the stacks of all goroutines; the reason stands before them.
+    reasons = [line for line in lines if re.match(r"F\d{4} |panic: |fatal error: ", line)] or lines[-1:]
+    return "".join(f": {reason[:300]}" for reason in reasons[:1]) + f"; its log: {log}"
+
+
+def stop(daemon: Daemon, *, seconds: float = 20) -> bool:
+    """Stop the process that the pid file names, and no other: asked first, killed after `seconds`.
+
+    Returns:
+        Whether it was running.
+    """
+    process = find(daemon)
+    if process is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(seconds)
+    daemon.pid_file.unlink(missing_ok=True)
+    return process is not None

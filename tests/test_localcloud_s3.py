@@ -1,0 +1,299 @@
+"""The embedded S3, started for real. Requests are signed by botocore, pushes and pulls are DVC's own."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import psutil
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from conftest import free_ports
+
+from fashion_cnn.localcloud import daemon, s3
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+class Cloud:
+    """An embedded cloud of this test's own, driven by its commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_ports()
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.environment |= {"FASHION_CNN_CLOUD": str(folder), "PYTHONPATH": str(SOURCE)}
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "fashion_cnn.localcloud", *arguments]
+        return subprocess.run(
+            command, env=self.environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        result = self.run("up", "--port", str(self.port))
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def kill(self) -> None:
+        """End the store at once, where one runs."""
+        process = daemon.find(s3.store(self.folder))
+        if process:
+            process.kill()
+            psutil.wait_procs([process], timeout=10)
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(json.loads((self.folder / "s3.pid").read_text())["pid"])
+
+    def client(self, **replaced: str) -> Any:
+        keys = json.loads((self.folder / "s3.json").read_text())
+        return botocore.session.Session().create_client(
+            "s3",
+            region_name=s3.REGION,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id=replaced.get("access_key", keys["access_key"]),
+            aws_secret_access_key=replaced.get("secret_key", keys["secret_key"]),
+            config=Config(retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}),
+        )
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A running store that the tests leave running."""
+    cloud = Cloud(tmp_path_factory.mktemp("shared") / "cloud")
+    cloud.up()
+    yield cloud
+    cloud.kill()
+
+
+@pytest.fixture
+def stopped_cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """A store of the test's own, not yet made, in a folder with a space in its name."""
+    cloud = Cloud(tmp_path / "the cloud")
+    yield cloud
+    cloud.kill()
+
+
+def test_a_signed_request_reads_back_what_it_wrote(cloud: Cloud) -> None:
+    cloud.client().put_object(Bucket=s3.BUCKET, Key="a/b", Body=b"content")
+    assert cloud.client().get_object(Bucket=s3.BUCKET, Key="a/b")["Body"].read() == b"content"
+
+
+@pytest.mark.parametrize("replaced", [{"secret_key": "guessed"}, {"access_key": "GUESSED"}])
+def test_a_wrongly_signed_request_is_refused(cloud: Cloud, replaced: dict[str, str]) -> None:
+    with pytest.raises(ClientError) as refusal:
+        cloud.client(**replaced).list_objects_v2(Bucket=s3.BUCKET)
+    assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_an_unsigned_request_is_refused(cloud: Cloud) -> None:
+    cloud.client().put_object(Bucket=s3.BUCKET, Key="secret", Body=b"content")
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.port)
+    for method, path in [("GET", ""), ("GET", "/secret"), ("PUT", "/new"), ("DELETE", "/secret")]:
+        connection.request(method, f"/{s3.BUCKET}{path}")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 403
+    connection.close()
+
+
+def test_nothing_listens_beyond_loopback_and_the_stores_own_ports(cloud: Cloud) -> None:
+    listening = [c.laddr for c in cloud.process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert {address.port for address in listening} <= set(range(cloud.port, cloud.port + len(s3.PORT_FLAGS)))
+
+
+def test_the_inner_ports_delete_nothing_for_a_caller_without_keys(cloud: Cloud) -> None:
+    cloud.client().put_object(Bucket=s3.BUCKET, Key="kept", Body=b"kept")
+    port = dict(zip(s3.PORT_FLAGS, range(cloud.port, cloud.port + 10), strict=True))
+    shell = [str(Path(sys.executable).with_name("weed")), "shell"]
+    shell += [f"-master=127.0.0.1:{port['master.port']}.{port['master.port.grpc']}"]
+    commands = f"fs.rm -r /buckets/{s3.BUCKET}/kept\n"
+    with subprocess.Popen(
+        shell, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    ) as intruder:
+        assert intruder.stdin
+        intruder.stdin.write(commands.encode())
+        intruder.stdin.close()
+        try:
+            intruder.wait(3)
+        except subprocess.TimeoutExpired:
+            intruder.kill()
+    for server in ("master.port", "filer.port"):
+        connection = http.client.HTTPConnection("127.0.0.1", port[server])
+        connection.request("GET", f"/col/delete?collection={s3.BUCKET}")
+        assert connection.getresponse().status == http.client.NOT_FOUND
+        connection.close()
+    assert cloud.client().get_object(Bucket=s3.BUCKET, Key="kept")["Body"].read() == b"kept"
+
+
+def test_keys_are_readable_by_their_owner_alone(cloud: Cloud) -> None:
+    assert cloud.folder.stat().st_mode & 0o777 == 0o700
+    for name in ("s3.json", "s3.key"):
+        assert (cloud.folder / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_two_stores_have_different_keys(cloud: Cloud, tmp_path: Path) -> None:
+    other = s3.settings(s3.store(tmp_path / "other"))
+    mine = s3.settings(s3.store(cloud.folder))
+    assert {other.access_key, other.secret_key, other.internal_key}.isdisjoint(mine)
+
+
+def test_up_keeps_a_running_store(cloud: Cloud) -> None:
+    before = cloud.process
+    cloud.up()
+    assert cloud.process == before
+
+
+def test_status_says_where_the_store_is_and_that_it_runs(cloud: Cloud) -> None:
+    result = cloud.run("status")
+    assert result.returncode == 0
+    for fact in (f"pid {cloud.process.pid}", f"http://127.0.0.1:{cloud.port}", str(cloud.folder), "MB"):
+        assert fact in result.stdout
+
+
+def test_status_of_a_store_that_was_never_made_makes_none(stopped_cloud: Cloud) -> None:
+    assert stopped_cloud.run("status").returncode == 3
+    assert not stopped_cloud.folder.exists()
+
+
+def test_a_second_store_runs_beside_the_first(cloud: Cloud, stopped_cloud: Cloud) -> None:
+    assert stopped_cloud.port != cloud.port
+    stopped_cloud.up()
+    assert cloud.client().list_buckets()["Buckets"]
+    assert stopped_cloud.client().list_buckets()["Buckets"]
+
+
+def test_data_written_before_a_kill_is_there_after_the_next_start(stopped_cloud: Cloud) -> None:
+    stopped_cloud.up()
+    stopped_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept" * 100_000)
+    stopped_cloud.kill()
+    assert stopped_cloud.run("status").returncode == 3
+    stopped_cloud.up()
+    assert stopped_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept" * 100_000
+
+
+def test_data_stays_when_the_store_moves_to_another_port(stopped_cloud: Cloud) -> None:
+    stopped_cloud.up()
+    stopped_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept")
+    refused = stopped_cloud.run("up", "--port", str(stopped_cloud.port + 10))
+    assert refused.returncode == 1
+    assert "down" in refused.stderr
+    assert "stopped" in stopped_cloud.run("down").stdout
+    stopped_cloud.port = free_ports()
+    stopped_cloud.up()
+    assert stopped_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept"
+
+
+def test_down_never_ends_a_process_that_the_store_did_not_start(stopped_cloud: Cloud) -> None:
+    s3.settings(s3.store(stopped_cloud.folder), stopped_cloud.port)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        stale = {"pid": bystander.pid, "create_time": psutil.Process(bystander.pid).create_time() - 3600}
+        (stopped_cloud.folder / "s3.pid").write_text(json.dumps(stale))
+        assert "was not running" in stopped_cloud.run("down").stdout
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_concurrent_callers_start_one_store_and_get_the_same_keys(stopped_cloud: Cloud) -> None:
+    s3.settings(s3.store(stopped_cloud.folder), stopped_cloud.port)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(stopped_cloud.run, ["credentials"] * 4))
+    assert [result.stderr for result in results] == [""] * 4
+    assert len({result.stdout for result in results}) == 1
+    weeds = [p for p in psutil.process_iter(["cmdline"]) if str(stopped_cloud.folder) in str(p.info["cmdline"])]
+    assert len(weeds) == 1
+
+
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(stopped_cloud: Cloud) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", stopped_cloud.port + 3))
+        holder.listen()
+        result = stopped_cloud.run("up", "--port", str(stopped_cloud.port))
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    for fact in (f"port {stopped_cloud.port + 3} is taken", f"pid {os.getpid()}", "--port NUMBER"):
+        assert fact in result.stderr
+
+
+@pytest.mark.parametrize("port", ["80", "65530"])
+def test_a_port_that_leaves_no_room_is_refused(stopped_cloud: Cloud, port: str) -> None:
+    result = stopped_cloud.run("up", "--port", port)
+    assert result.returncode == 1
+    assert "allowed: a whole number from 1024 to 65526" in result.stderr
+    assert not stopped_cloud.folder.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(stopped_cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = stopped_cloud.run("up", "--folder", str(tmp_path / "file" / "cloud"))
+    assert result.returncode == 1
+    assert "FASHION_CNN_CLOUD" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def clone(stopped_cloud: Cloud, tmp_path: Path) -> Path:
+    """A connected DVC repository with one tracked file; nothing of the embedded cloud is exported in its shell."""
+    clone = tmp_path / "a clone"
+    (clone / ".dvc").mkdir(parents=True)
+    (clone / ".dvc" / "config").write_text("[core]\nremote = store\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    connected = stopped_cloud.run("connect", "--port", str(stopped_cloud.port), cwd=clone)
+    assert connected.returncode == 0, connected.stderr
+    (clone / "data.bin").write_bytes(os.urandom(100_000))
+    assert dvc(clone, "add", "--quiet", "data.bin").returncode == 0
+    return clone
+
+
+def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FASHION_CNN_"))}
+    environment |= {"PYTHONPATH": str(SOURCE), "DVC_NO_ANALYTICS": "1"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, env=environment, cwd=clone, capture_output=True, text=True, check=False)
+
+
+def test_dvc_starts_the_store_by_itself_pulls_what_it_pushed_and_writes_no_key_into_the_clone(
+    stopped_cloud: Cloud, clone: Path
+) -> None:
+    content = (clone / "data.bin").read_bytes()
+    assert stopped_cloud.run("status").returncode == 3
+    pushed = dvc(clone, "push")
+    assert pushed.returncode == 0, pushed.stderr
+    stopped_cloud.run("down")
+    (clone / "data.bin").unlink()
+    shutil.rmtree(clone / ".dvc" / "cache")
+    pulled = dvc(clone, "pull")
+    assert pulled.returncode == 0, pulled.stderr
+    assert (clone / "data.bin").read_bytes() == content
+    keys = s3.settings(s3.store(stopped_cloud.folder))
+    written = b"".join(path.read_bytes() for path in clone.rglob("*") if path.is_file())
+    assert b"credential_process" in written
+    for key in (keys.access_key, keys.secret_key, keys.internal_key):
+        assert key.encode() not in written
+
+
+def test_dvc_says_in_one_line_that_a_port_is_taken(stopped_cloud: Cloud, clone: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", stopped_cloud.port))
+        holder.listen()
+        pushed = dvc(clone, "push")
+    assert pushed.returncode != 0
+    assert "Traceback" not in pushed.stderr
+    assert any(f"port {stopped_cloud.port} is taken" in line for line in pushed.stderr.splitlines())
+
+
+def test_connect_outside_a_clone_says_where_to_run_it(stopped_cloud: Cloud, tmp_path: Path) -> None:
+    result = stopped_cloud.run("connect", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "root of the clone" in result.stderr

@@ -13,8 +13,12 @@ def run(stage: Callable[[], None]) -> None:
     """Run a stage as a program: a person's mistake or a full disk is one line on stderr and exit status 1."""
     try:
         stage()
-    except (UserError, OSError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error}; nothing half-written is left, run it again once that is mended")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing half-written is left")
 
 
 @contextmanager

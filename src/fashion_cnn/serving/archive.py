@@ -1,0 +1,107 @@
+"""The model archive, model.tar.gz, as AWS's TensorFlow Serving container expects it: packing and unpacking.
+
+Source: github.com/aws/sagemaker-tensorflow-serving-container, README.md, "Pre/Post-Processing", and
+docker/build_artifacts/sagemaker/serve.py.
+"""
+
+import gzip
+import io
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from fashion_cnn.errors import UserError
+
+HANDLER: Final = "code/inference.py"
+# The container's Python has neither package; it installs this list with pip when it starts.
+# Source: github.com/aws/deep-learning-containers, tensorflow/inference/docker/2.20/py3/Dockerfile.cpu.
+REQUIREMENTS: Final = "numpy>=2,<3\npillow>=12,<14\n"
+
+MAX_MEMBERS: Final = 1000
+MAX_BYTES: Final = 1024**3
+
+
+def pack(saved_model: bytes, archive: Path) -> None:
+    """Write a model archive: model version 1 and the request handler; the same bytes for the same model.
+
+    Args:
+        saved_model: the content of `saved_model.pb`, as `export.saved_model` returns it.
+        archive: the file to write; it appears under its name only when it is complete.
+    """
+    files = {
+        "1/saved_model.pb": saved_model,
+        HANDLER: Path(__file__).with_name("inference.py").read_bytes(),
+        "code/requirements.txt": REQUIREMENTS.encode(),
+    }
+    partial = archive.with_name(f"{archive.name}.partial")
+    # No file name and no time in the gzip header; a fresh TarInfo has owner 0, time 0 and mode 0644.
+    with (
+        partial.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    partial.replace(archive)
+
+
+def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS) -> None:
+    """Unpack a model archive that may come from anyone; all of it or nothing.
+
+    Args:
+        archive: a tar file compressed with gzip.
+        folder: where to; it must not exist, or be empty.
+        max_bytes: of the decompressed tar file, and of all files together.
+        max_members: files and folders in the archive.
+
+    Raises:
+        UserError: the archive is missing, damaged or too large, a member is neither a file nor a folder or
+            would land outside, or `folder` holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: exists already; unpack into a new or an empty folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        unpacked = Path(beside, "unpacked")
+        unpacked.mkdir()
+        try:
+            with tempfile.TemporaryFile(dir=beside) as plain:
+                _decompress(archive, plain, max_bytes)
+                with tarfile.open(fileobj=plain, mode="r:") as tar:
+                    _check(tar, archive, max_bytes, max_members)
+                    tar.extractall(unpacked, filter="data")
+            unpacked.replace(folder)
+        except FileNotFoundError:
+            raise UserError(f"{archive}: not found") from None
+        except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+            raise UserError(f"{archive}: cannot be unpacked as tar.gz: {error}") from error
+
+
+def _decompress(archive: Path, plain: IO[bytes], max_bytes: int) -> None:
+    """Decompress first, and count: it bounds what tarfile may read into memory."""
+    with gzip.open(archive) as stream:
+        while chunk := stream.read(1024**2):
+            if plain.tell() + len(chunk) > max_bytes:
+                raise UserError(f"{archive}: more than {max_bytes} bytes decompressed; allowed: up to that")
+            plain.write(chunk)
+    plain.seek(0)
+
+
+def _check(tar: tarfile.TarFile, archive: Path, max_bytes: int, max_members: int) -> None:
+    """Refuse an archive before anything of it is written."""
+    total = 0
+    for count, member in enumerate(tar, start=1):
+        path = PurePosixPath(member.name)
+        total += member.size
+        if not (member.isreg() or member.isdir()):
+            raise UserError(f"{archive}: {member.name!r} is a link or a device; allowed: files and folders")
+        if path.is_absolute() or ".." in path.parts:
+            raise UserError(f"{archive}: {member.name!r} leads outside; allowed: relative paths without '..'")
+        if count > max_members:
+            raise UserError(f"{archive}: more than {max_members} members; allowed: up to that")
+        if total > max_bytes:
+            raise UserError(f"{archive}: files of more than {max_bytes} bytes together; allowed: up to that")

@@ -1,0 +1,686 @@
+"""The model archive, the request handler and the model server, the last as a real process."""
+
+import gzip
+import http.client
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from fashion_cnn import fashion_mnist
+from fashion_cnn.errors import UserError
+from fashion_cnn.serving import archive, inference
+from fashion_cnn.serving.server import MAX_BODY_BYTES, Context, Prediction, load_handler, load_model
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
+FUZZ = settings(max_examples=2000, deadline=None, database=None, derandomize=True)
+FUZZ_HTTP = settings(FUZZ, max_examples=300)
+
+
+class Reply(NamedTuple):
+    status: int
+    body: bytes
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        assert self.status == 200, self.body
+        predictions = json.loads(self.body)["predictions"]
+        return np.array([list(prediction["probabilities"].values()) for prediction in predictions])
+
+
+class Server(NamedTuple):
+    process: subprocess.Popen
+    port: int
+
+    def call(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, path, body, {"Content-Type": content_type} if content_type else {})
+        response = connection.getresponse()
+        reply = Reply(response.status, response.read())
+        connection.close()
+        return reply
+
+    def invoke(self, body: Any, content_type: str | None = "application/json") -> Reply:
+        return self.call("POST", "/invocations", body, content_type)
+
+
+def as_json(images: np.ndarray) -> bytes:
+    return json.dumps({"instances": images.tolist()}).encode()
+
+
+def as_npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def as_picture(picture: Image.Image | np.ndarray, file_format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def decoded(body: bytes, content_type: str) -> np.ndarray:
+    text = inference.input_handler(io.BytesIO(body), Context(request_content_type=content_type))
+    return np.array(json.loads(text)["instances"])
+
+
+def refusal(body: bytes, content_type: str = "application/json") -> str:
+    with pytest.raises(inference.BadRequestError) as caught:
+        decoded(body, content_type)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+def wait_until(condition: Any, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, f"the server ended with status {process.returncode}"
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@contextmanager
+def start(folder: Path, log: Path) -> Iterator[Server]:
+    command = [sys.executable, "-m", "fashion_cnn.serving.server", f"--archive-folder={folder}", "--port=0"]
+    with log.open("w") as errors, subprocess.Popen(command, stderr=errors) as process:
+        try:
+            wait_until(lambda: "listening on" in log.read_text(), process)
+            address = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text())
+            assert address
+            yield Server(process, int(address[1]))
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.layers.Input((28, 28), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    network.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(model: Path) -> np.ndarray:
+    import keras
+
+    return keras.models.load_model(model, compile=False).predict(IMAGES, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def packed(model: Path) -> Path:
+    from fashion_cnn.serving import export
+
+    path = model.with_name("model.tar.gz")
+    archive.pack(export.saved_model(model), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(packed: Path) -> Path:
+    path = packed.with_name("unpacked")
+    archive.unpack(packed, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    with start(folder, folder.with_name("server.log")) as running:
+        wait_until(lambda: running.call("GET", "/ping").status == 200, running.process)
+        yield running
+
+
+# The archive
+
+
+def test_another_process_packs_the_same_model_into_the_same_bytes(packed: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.tar.gz"
+    code = (
+        "import sys; from pathlib import Path; from fashion_cnn.serving import archive, export;"
+        "archive.pack(export.saved_model(Path(sys.argv[1])), Path(sys.argv[2]))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", code, model, other], check=True, env=environment)
+    assert other.read_bytes() == packed.read_bytes()
+
+
+def test_the_archive_has_the_shape_the_container_expects(packed: Path) -> None:
+    with tarfile.open(packed) as tar:
+        members = tar.getmembers()
+    assert [member.name for member in members] == [
+        "1/saved_model.pb",
+        "code/inference.py",
+        "code/requirements.txt",
+    ]
+    assert {(member.mtime, member.uid, member.gid, member.mode) for member in members} == {(0, 0, 0, 0o644)}
+
+
+def test_the_signature_is_the_one_a_client_of_tensorflow_serving_sees(folder: Path, expected: np.ndarray) -> None:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder / "1"))
+    signature = loaded.signatures["serving_default"]
+    assert signature.structured_input_signature[1]["images"] == tf.TensorSpec((None, 28, 28), tf.uint8, name="images")
+    np.testing.assert_allclose(signature(images=IMAGES)["probabilities"], expected, atol=1e-6)
+
+
+def test_a_model_that_is_not_there_is_a_mistake_a_person_can_mend(tmp_path: Path) -> None:
+    from fashion_cnn.serving import export
+
+    with pytest.raises(UserError, match=r"model\.keras: not found; `dvc repro cnn3` makes it"):
+        export.saved_model(tmp_path / "cnn3" / "model.keras")
+    damaged = tmp_path / "model.keras"
+    damaged.write_bytes(b"no zip file")
+    with pytest.raises(UserError, match="not a Keras model"):
+        export.saved_model(damaged)
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.linkname = kind, size, target
+    return info
+
+
+def tar_of(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for info in [member("1/saved_model.pb", size=10), *members]:
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (member("../evil", size=1), "leads outside"),
+        (member("1/../../evil", size=1), "leads outside"),
+        (member("/tmp/evil", size=1), "leads outside"),  # noqa: S108
+        (member("link", tarfile.SYMTYPE, target="/etc/passwd"), "link or a device"),
+        (member("link", tarfile.SYMTYPE, target="1/saved_model.pb"), "link or a device"),
+        (member("link", tarfile.LNKTYPE, target="1/saved_model.pb"), "link or a device"),
+        (member("device", tarfile.CHRTYPE), "link or a device"),
+        (member("pipe", tarfile.FIFOTYPE), "link or a device"),
+        (member("1/saved_model.pb/below", size=1), "cannot be unpacked"),
+        (member("large", size=2_000_000), "more than 1000000 bytes"),
+    ],
+)
+def test_an_archive_that_could_do_harm_is_refused_and_leaves_nothing(
+    tmp_path: Path, bad: tarfile.TarInfo, message: str
+) -> None:
+    evil = tar_of(tmp_path / "evil.tar.gz", bad)
+    with pytest.raises(UserError, match=message):
+        archive.unpack(evil, tmp_path / "in" / "model", max_bytes=1_000_000)
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_an_archive_of_too_many_members_is_refused(tmp_path: Path) -> None:
+    many = tar_of(tmp_path / "many.tar.gz", *(member(f"f{number}") for number in range(10)))
+    with pytest.raises(UserError, match="more than 5 members"):
+        archive.unpack(many, tmp_path / "model", max_members=5)
+
+
+def test_a_compressed_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
+    header = member("pax", tarfile.XHDTYPE, size=8 * 1024**3).tobuf(tarfile.GNU_FORMAT)
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(header + bytes(1000)))
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        archive.unpack(bomb, tmp_path / "model")
+
+
+def test_an_archive_that_decompresses_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(bytes(2_000_000)))
+    with pytest.raises(UserError, match="more than 1000000 bytes decompressed"):
+        archive.unpack(bomb, tmp_path / "model", max_bytes=1_000_000)
+
+
+def test_a_damaged_archive_is_refused(packed: Path, tmp_path: Path) -> None:
+    content = packed.read_bytes()
+    for name, damaged in {
+        "cut": content[:-100],
+        "flipped": content[:5000] + b"!" + content[5001:],
+        "text": b"x",
+    }.items():
+        path = tmp_path / f"{name}.tar.gz"
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be unpacked"):
+            archive.unpack(path, tmp_path / "model")
+    with pytest.raises(UserError, match="not found"):
+        archive.unpack(tmp_path / "missing.tar.gz", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_unpacking_never_mixes_with_what_is_there(packed: Path, folder: Path) -> None:
+    with pytest.raises(UserError, match="exists already"):
+        archive.unpack(packed, folder)
+
+
+# The handler
+
+
+def test_the_handler_knows_the_same_classes_as_the_data_set() -> None:
+    assert inference.CLASS_NAMES == fashion_mnist.CLASS_NAMES
+    assert inference.SIZE == fashion_mnist.IMAGE_SIZE
+
+
+def test_the_handler_in_the_archive_stands_alone(folder: Path) -> None:
+    code = "import inference, sys; print(any(name.startswith('fashion_cnn') for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder / "code", check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"False\n"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_is_read_as_it_is(content_type: str) -> None:
+    np.testing.assert_array_equal(decoded(as_json(IMAGES), content_type), IMAGES)
+
+
+@pytest.mark.parametrize(
+    "array", [IMAGES, IMAGES[..., np.newaxis], IMAGES[0], np.asfortranarray(IMAGES)], ids=lambda a: str(a.shape)
+)
+def test_npy_is_read_as_it_is(array: np.ndarray) -> None:
+    np.testing.assert_array_equal(decoded(as_npy(array), "application/x-npy"), array.reshape(-1, 28, 28))
+
+
+@pytest.mark.parametrize("image", [IMAGES[0], np.stack([IMAGES[0]] * 3, -1)], ids=["grey", "colour"])
+def test_a_png_of_the_right_size_is_read_as_it_is(image: np.ndarray) -> None:
+    np.testing.assert_array_equal(decoded(as_picture(image, "PNG"), "image/png")[0], IMAGES[0])
+
+
+def test_a_picture_keeps_its_proportions_and_is_padded_with_black() -> None:
+    white = np.full((50, 100), 255, np.uint8)
+    for file_format in ("PNG", "JPEG"):
+        image = decoded(as_picture(white, file_format), f"image/{file_format.lower()}")[0]
+        assert image[7:21].min() >= 250
+        assert image[:7].max() == image[21:].max() == 0
+
+
+def test_a_large_jpeg_is_read_like_the_same_picture_as_png() -> None:
+    gradient = np.linspace(0, 255, 1000 * 1500).reshape(1000, 1500).astype(np.uint8)
+    jpeg = decoded(as_picture(gradient, "JPEG", quality=95), "image/jpeg")
+    png = decoded(as_picture(gradient, "PNG"), "image/png")
+    assert np.abs(jpeg - png).max() <= 6
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_a_picture_is_turned_upright(file_format: str) -> None:
+    upright = np.zeros((28, 28), np.uint8)
+    upright[:14] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it 90 degrees clockwise
+    lying = Image.fromarray(np.rot90(upright).copy())
+    image = decoded(as_picture(lying, file_format, exif=exif), f"image/{file_format.lower()}")[0]
+    assert np.abs(image - upright).max() <= 10
+
+
+def test_transparency_shows_black() -> None:
+    clear = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
+    clear.paste((255, 255, 255, 255), (0, 0, 28, 14))
+    palette = clear.convert("RGB").quantize(2)
+    grey_and_alpha = clear.convert("LA")
+    for picture in (clear, grey_and_alpha):
+        image = decoded(as_picture(picture, "PNG"), "image/png")[0]
+        assert image[:14].min() == 255
+        assert image[14:].max() == 0
+    assert decoded(as_picture(palette, "PNG", transparency=0), "image/png").max() == 0
+
+
+def test_sixteen_bits_a_pixel_are_brought_to_eight() -> None:
+    deep = Image.fromarray(IMAGES[0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(decoded(as_picture(deep, "PNG"), "image/png")[0], IMAGES[0])
+
+
+IMAGE = IMAGES[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([IMAGE], "an object of one key"),
+        ({"inputs": [IMAGE]}, "an object of one key"),
+        ({"instances": [IMAGE], "signature_name": "x"}, "an object of one key"),
+        ({"instances": IMAGE}, r"instances\[0\] must be 28 lists"),
+        ({"instances": [IMAGE, IMAGE[:27]]}, r"instances\[1\] must be 28 lists"),
+        ({"instances": [[[*IMAGE[0][:27], [0]]] * 28]}, "whole numbers"),
+        ({"instances": [[[0.5] * 28] * 28]}, "whole numbers"),
+        ({"instances": [[[True] * 28] * 28]}, "whole numbers"),
+        ({"instances": [[["0"] * 28] * 28]}, "whole numbers"),
+        ({"instances": [[[None] * 28] * 28]}, "whole numbers"),
+        ({"instances": [[[256] * 28] * 28]}, "outside 0 to 255"),
+        ({"instances": [[[-1] * 28] * 28]}, "outside 0 to 255"),
+        ({"instances": [[[10**100] * 28] * 28]}, "outside 0 to 255"),
+        ({"instances": [[[float("nan")] * 28] * 28]}, "NaN"),
+        ({"instances": []}, "0 images"),
+        ({"instances": [IMAGE] * 501}, "1 to 500"),
+        ({"instances": "x"}, "must be a list"),
+    ],
+)
+def test_json_that_holds_no_images_is_refused_with_the_reason(document: Any, message: str) -> None:
+    assert re.search(message, refusal(json.dumps(document).encode()))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "empty"),
+        (b"\xff\xfe", "not JSON in UTF-8"),
+        (b"{", "not JSON"),
+        (b'{"instances": [1e999]}', "28 lists"),
+        (b'{"instances": [' + b"9" * 5000 + b"]}", "not JSON"),
+        (b"[" * 10_000, "nested too deeply"),
+        (b'{"instances": [' + b"[]," * 1_000_000 + b"[]]}", "more lists than 500 images"),
+        (b'{"instances": [], "instances": []}', "twice"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "twice"),
+        (b'{"instances": [[Infinity]]}', "Infinity"),
+    ],
+)
+def test_bytes_that_are_no_json_are_refused_with_the_reason(body: bytes, message: str) -> None:
+    assert message in refusal(body)
+
+
+def npy_header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (as_npy(IMAGES[0].astype(np.float32)), "float32"),
+        (as_npy(np.array([{"a": 1}], object)), "object"),
+        (as_npy(IMAGES[0, :27]), "shape"),
+        (as_npy(np.zeros((0, 28, 28), np.uint8)), "0 images"),
+        (as_npy(np.zeros((501, 28, 28), np.uint8)), "501 images"),
+        (as_npy(IMAGES[0])[:-1], "783 bytes"),
+        (as_npy(IMAGES[0]) + b"x", "785 bytes"),
+        (npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (10**12, 28, 28)}"), "not a NumPy"),
+        (
+            npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28, 28)}"),
+            "asks for 784000000000000",
+        ),
+        (npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 28, 28)}"), "asks for -784"),
+        (npy_header("(" * 9000), "not a NumPy"),
+        (npy_header("-" * 9000 + "1"), "not a NumPy"),
+        (b"\x93NUMPY\x09\x00", "not a NumPy"),
+        (b"PK\x03\x04", "not a NumPy"),
+    ],
+)
+def test_an_array_file_that_holds_no_images_is_refused_with_the_reason(body: bytes, message: str) -> None:
+    assert message in refusal(body, "application/x-npy")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded() -> None:
+    small = as_picture(Image.new("1", (8, 8)), "PNG")
+    header = b"IHDR" + (60_000).to_bytes(4, "big") + (60_000).to_bytes(4, "big") + small[24:29]
+    bomb = small[:12] + header + zlib.crc32(header).to_bytes(4, "big") + small[33:]
+    assert "bomb" in refusal(bomb, "image/png")
+    large = as_picture(Image.new("1", (5000, 5000)), "PNG")
+    assert "5000 x 5000 pixels" in refusal(large, "image/png")
+
+
+def test_a_picture_is_refused_where_it_is_none_or_of_another_kind_than_announced() -> None:
+    png, jpeg = as_picture(IMAGES[0], "PNG"), as_picture(IMAGES[0], "JPEG")
+    assert "PNG" in refusal(jpeg, "image/png")
+    assert "JPEG" in refusal(png, "image/jpeg")
+    assert "PNG" in refusal(png[:100], "image/png")
+    assert "28 times as long" in refusal(as_picture(Image.new("L", (1, 29)), "PNG"), "image/png")
+
+
+def test_a_content_type_that_is_not_known_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(inference.BadRequestError, match="application/json, application/x-npy") as caught:
+        decoded(b"1,2", "text/csv")
+    assert caught.value.status == 415
+
+
+def test_the_answer_names_the_class_and_keeps_every_digit() -> None:
+    row = [0.1, 0.012345678901234567, 0, 0, 0, 0, 0, 0, 0, 0.8]
+    body, content_type = inference.output_handler(
+        Prediction(200, json.dumps({"predictions": [row]}).encode()), Context()
+    )
+    assert content_type == "application/json"
+    assert json.loads(body)["predictions"] == [
+        {
+            "class": "Ankle boot",
+            "label": 9,
+            "probabilities": dict(zip(fashion_mnist.CLASS_NAMES, row, strict=True)),
+        }
+    ]
+
+
+def test_a_failed_prediction_is_never_an_answer() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        inference.output_handler(Prediction(500, b"out of memory"), Context())
+
+
+VALID = {
+    "application/json": as_json(IMAGES[:1]),
+    "application/x-npy": as_npy(IMAGES[:1]),
+    "image/png": as_picture(ImageOps.expand(Image.fromarray(IMAGES[0]), 3), "PNG"),
+    "image/jpeg": as_picture(IMAGES[0], "JPEG"),
+}
+content_types = st.sampled_from(sorted(VALID))
+
+
+@st.composite
+def damaged_requests(draw: st.DrawFn) -> tuple[bytes, str]:
+    """A valid body in which a few stretches are overwritten, doubled or cut out."""
+    content_type = draw(content_types)
+    body = VALID[content_type]
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(body)))
+        end = at + draw(st.integers(0, 8))
+        body = body[:at] + draw(st.sampled_from([b"", body[at:end] * 2, draw(st.binary(max_size=8))])) + body[end:]
+    return body, content_type
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("instances"), inner),
+    max_leaves=20,
+)
+malformed_requests = (
+    damaged_requests()
+    | st.tuples(st.binary(), content_types)
+    | json_values.map(lambda value: (json.dumps(value).encode(), "application/json"))
+    | json_values.map(lambda value: (json.dumps({"instances": value}).encode(), "application/json"))
+)
+
+
+@FUZZ
+@given(malformed_requests)
+def test_the_handler_answers_any_request_with_images_or_with_a_refusal(request_: tuple[bytes, str]) -> None:
+    outcome = attempt(*request_)
+    if isinstance(outcome, inference.BadRequestError):
+        assert outcome.status == 400
+        assert str(outcome)
+        assert "\n" not in str(outcome)
+    else:
+        assert outcome.shape[1:] == (28, 28)
+        assert 0 <= outcome.min() <= outcome.max() <= 255
+
+
+def attempt(body: bytes, content_type: str) -> np.ndarray | inference.BadRequestError:
+    try:
+        return decoded(body, content_type)
+    except inference.BadRequestError as error:
+        return error
+
+
+# The server
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", as_json(IMAGES)),
+        ("application/json", json.dumps({"instances": IMAGES.tolist()}, indent=1).encode()),
+        (None, as_json(IMAGES)),
+        ("application/x-npy", as_npy(IMAGES)),
+    ],
+)
+def test_the_server_answers_a_hundred_images_as_the_model_does(
+    server: Server, expected: np.ndarray, content_type: str | None, body: bytes
+) -> None:
+    np.testing.assert_allclose(server.invoke(body, content_type).probabilities, expected, atol=1e-5)
+
+
+def test_the_server_answers_a_picture_as_the_model_does(server: Server, expected: np.ndarray) -> None:
+    reply = server.invoke(as_picture(IMAGES[3], "PNG"), "image/png")
+    np.testing.assert_allclose(reply.probabilities, expected[3:4], atol=1e-5)
+    (prediction,) = json.loads(reply.body)["predictions"]
+    assert prediction["label"] == expected[3].argmax()
+    assert prediction["class"] == fashion_mnist.CLASS_NAMES[prediction["label"]]
+    assert server.invoke(as_picture(IMAGES[3], "JPEG"), "image/jpeg").status == 200
+
+
+def test_many_clients_at_once_each_get_their_own_answer(server: Server, expected: np.ndarray) -> None:
+    with ThreadPoolExecutor(16) as clients:
+        replies = clients.map(lambda n: server.invoke(as_json(IMAGES[n : n + 1])).probabilities, range(100))
+        np.testing.assert_allclose(np.concatenate(list(replies)), expected, atol=1e-5)
+
+
+def test_a_slow_client_blocks_nobody_and_is_answered_in_the_end(server: Server, expected: np.ndarray) -> None:
+    body = as_json(IMAGES[:1])
+    slow = [begin(server.port, body) for _ in range(20)]
+    np.testing.assert_allclose(server.invoke(body).probabilities, expected[:1], atol=1e-5)
+    for connection in slow:
+        assert finish(connection, body).status == 200
+
+
+def begin(port: int, body: bytes) -> socket.socket:
+    """Send a request but for the last ten bytes of its body."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+    connection.sendall(body[:-10])
+    return connection
+
+
+def finish(connection: socket.socket, body: bytes) -> Reply:
+    connection.sendall(body[-10:])
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    reply = Reply(response.status, response.read())
+    connection.close()
+    return reply
+
+
+def test_a_client_that_leaves_in_the_middle_does_no_harm(server: Server, folder: Path) -> None:
+    for _ in range(5):
+        begin(server.port, as_json(IMAGES)).close()
+    assert server.invoke(as_json(IMAGES)).status == 200
+    assert "Traceback" not in folder.with_name("server.log").read_text()
+
+
+def test_a_body_that_is_too_large_is_refused_and_one_that_just_fits_is_read(server: Server) -> None:
+    body = as_json(IMAGES[:1])
+    assert server.invoke(body.ljust(MAX_BODY_BYTES)).status == 200
+    reply = server.invoke(body.ljust(MAX_BODY_BYTES + 1))
+    assert (reply.status, "too large" in reply.body.decode()) == (413, True)
+    chunked = server.invoke(bytes(100_000) for _ in range(100))
+    assert chunked.status == 413
+
+
+def test_what_is_wrong_is_said_with_the_fitting_status(server: Server) -> None:
+    assert server.call("GET", "/invocations").status == 405
+    assert server.call("GET", "/").status == 404
+    assert server.invoke(b"1,2", "text/csv").status == 415
+    reply = server.invoke(b"[" * 10_000)
+    assert (reply.status, json.loads(reply.body)) == (400, {"error": "the JSON is nested too deeply"})
+
+
+@FUZZ_HTTP
+@given(malformed_requests)
+def fuzz_over_http(server: Server, request_: tuple[bytes, str]) -> None:
+    reply = server.invoke(*request_)
+    assert reply.status in (200, 400)
+    assert json.loads(reply.body).keys() <= {"predictions", "error"}
+
+
+def test_no_malformed_request_brings_the_server_down_or_fills_its_log(server: Server, folder: Path) -> None:
+    fuzz_over_http(server)
+    assert server.call("GET", "/ping").status == 200
+    assert "Traceback" not in folder.with_name("server.log").read_text()
+
+
+def test_the_server_is_healthy_only_when_it_is_loaded_and_ends_only_when_all_is_answered(
+    folder: Path, tmp_path: Path
+) -> None:
+    body = as_json(IMAGES[:1])
+    with start(folder, tmp_path / "log") as running:
+        assert running.call("GET", "/ping").status == 503
+        assert running.invoke(body).status == 503
+        wait_until(lambda: running.call("GET", "/ping").status == 200, running.process)
+        connection = begin(running.port, body)
+        assert running.call("GET", "/ping").status == 200  # so the server has seen the request before it
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses_connections(running.port), running.process)
+        assert finish(connection, body).status == 200
+        assert running.process.wait(30) == -signal.SIGTERM
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def fails(*arguments: str) -> str:
+    command = [sys.executable, "-m", "fashion_cnn.serving.server", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_the_server_says_in_one_line_why_it_cannot_start(server: Server, tmp_path: Path) -> None:
+    folder = f"--archive-folder={tmp_path}"
+    assert "must hold code/inference.py" in fails(folder, "--port=0")
+    assert "not a loopback address" in fails(folder, "--host=0.0.0.0")
+    assert "choose another port" in fails(folder, f"--port={server.port}")
+
+
+def test_an_archive_without_a_model_or_a_whole_handler_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no model"):
+        load_model(tmp_path)
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="2: cannot be loaded"):
+        load_model(tmp_path)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_text("def input_handler(data, context): ...\n")
+    with pytest.raises(UserError, match="has no function output_handler"):
+        load_handler(tmp_path)

@@ -49,11 +49,11 @@ lock: env  ## pin every package again, within pyproject.toml's bounds
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --extra train --extra dev --output-file requirements.txt pyproject.toml
 
-cloud-up: env  ## start the embedded S3 store (it also starts by itself when a command needs it)
+cloud-up: env  ## start the embedded S3 and SageMaker (they also start by themselves when needed)
 	@python -m fashion_cnn.localcloud up
 
-cloud-down: env  ## stop the embedded S3 store; its content stays
+cloud-down: env  ## stop the embedded S3 and SageMaker; what they hold stays
 	@python -m fashion_cnn.localcloud down
 
-cloud-status: env  ## say whether the embedded S3 store runs, and where
+cloud-status: env  ## say whether the embedded S3 and SageMaker run, and where
 	@python -m fashion_cnn.localcloud status

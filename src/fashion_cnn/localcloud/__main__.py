@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 from fashion_cnn.errors import UserError
-from fashion_cnn.localcloud import daemon, s3
+from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
 PROFILE = "fashion-cnn"
+SAGEMAKER_PROFILE = "fashion-cnn-sagemaker"  # the same user; asking for its keys starts SageMaker too
 REMOTE = "store"
 AWS_CONFIG = "localcloud-aws-config"  # in .dvc/, git-ignored
 NOT_RUNNING = 3  # as the Linux Standard Base has it for `status`
@@ -31,14 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
             case "up":
                 s3.settings(store, options.port)
                 print(f"S3 answers at {s3.start(store).endpoint}")
+                if sagemaker.endpoints(store):
+                    print(f"SageMaker answers at {sagemaker.start(store)}")
             case "down":
+                print("SageMaker stopped" if sagemaker.stop(store) else "SageMaker was not running")
                 print("S3 stopped" if s3.stop(store) else "S3 was not running")
             case "status":
                 return status(store)
             case "connect":
                 connect(store, options.port)
             case "credentials":
-                credentials(store, options.port)
+                credentials(store, options.port, with_sagemaker=options.sagemaker)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -48,14 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fashion_cnn.localcloud",
-        description="The embedded S3, on loopback only. It starts by itself when DVC needs it.",
+        description="The embedded S3 and SageMaker, on loopback only. They start by themselves when needed.",
         epilog=f"{daemon.FOLDER_VARIABLE} names the folder of its data and keys, shared by all clones.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {
-        "up": "start it where it does not run",
-        "down": "stop it; its data stays",
-        "status": f"where it is, and whether it runs: exit status 0, or {NOT_RUNNING} where it does not",
+        "up": "start S3, and SageMaker where it has endpoints",
+        "down": "stop both; their data stays",
+        "status": f"where they are, and whether they run: exit status 0, or {NOT_RUNNING} where S3 does not",
         "connect": "point this clone's DVC remote at it",
         "credentials": "start it and print its keys; what DVC calls (an AWS credential_process)",
     }.items():
@@ -65,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--port", type=int, help=f"S3 port from now on, first {s3.DEFAULT_PORT}")
         if name == "credentials":
             command.add_argument("--port", type=int, help="the port that the caller expects")
+            command.add_argument("--sagemaker", action="store_true", help="start SageMaker too")
     return parser
 
 
@@ -79,6 +84,11 @@ def status(store: Daemon) -> int:
     if store.folder.exists():
         disk = shutil.disk_usage(store.folder)
         print(f"disk     {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB; below 1 % it takes no more data")
+    server = daemon.find(sagemaker.server(store))
+    where = f"running, pid {server.pid}, at {sagemaker.endpoint(s3.settings(store))}" if server else "not running"
+    print(f"SageMaker  {where}")
+    for name, state in sagemaker.endpoints(store).items():
+        print(f"endpoint {name}: {state if server else 'comes back when SageMaker starts'}")
     return 0 if process else NOT_RUNNING
 
 
@@ -94,14 +104,21 @@ def connect(store: Daemon, port: int | None) -> None:
     chosen = s3.settings(store, port)
     process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
     process += ["--folder", str(store.folder), "--port", str(chosen.port)]
+    profiles = {PROFILE: process, SAGEMAKER_PROFILE: [*process, "--sagemaker"]}
+    addresses = dict.fromkeys(("sagemaker", "sagemaker_runtime", "sts"), sagemaker.endpoint(chosen))
     (folder / AWS_CONFIG).write_text(
-        f"[profile {PROFILE}]\n"
-        f"region = {s3.REGION}\n"
-        f"credential_process = {shlex.join(process)}\n"
-        f"services = {PROFILE}\n"
-        f"[services {PROFILE}]\n"
-        "s3 =\n"
-        f"  endpoint_url = {chosen.endpoint}\n"
+        "".join(
+            f"[profile {name}]\n"
+            f"region = {s3.REGION}\n"
+            f"credential_process = {shlex.join(command)}\n"
+            f"services = {PROFILE}\n"
+            for name, command in profiles.items()
+        )
+        + f"[services {PROFILE}]\n"
+        + "".join(
+            f"{service} =\n  endpoint_url = {address}\n"
+            for service, address in {"s3": chosen.endpoint, **addresses}.items()
+        )
     )
     for option, value in {"profile": PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
         command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", REMOTE, option, value]
@@ -112,13 +129,13 @@ def connect(store: Daemon, port: int | None) -> None:
     print(f"The DVC remote {REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
 
 
-def credentials(store: Daemon, expected: int | None) -> None:
-    """Start the store where it does not run and print its keys, in the form of AWS's credential_process.
+def credentials(store: Daemon, expected: int | None, *, with_sagemaker: bool) -> None:
+    """Start what does not run yet and print the user's keys, in the form of AWS's credential_process.
 
     Source: docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html.
 
     Raises:
-        UserError: the store can't start, or moved to another port since this clone was connected.
+        UserError: the store or SageMaker can't start, or they moved to another port since this clone was connected.
     """
     chosen = s3.settings(store)
     if expected not in (None, chosen.port):
@@ -127,6 +144,8 @@ def credentials(store: Daemon, expected: int | None) -> None:
             "run here: python -m fashion_cnn.localcloud connect"
         )
     s3.start(store)
+    if with_sagemaker:
+        sagemaker.start(store)
     keys = {"Version": 1, "AccessKeyId": chosen.access_key, "SecretAccessKey": chosen.secret_key}
     print(json.dumps(keys))
 

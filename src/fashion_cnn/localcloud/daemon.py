@@ -179,10 +179,11 @@ def stop(daemon: Daemon, *, seconds: float = 20) -> bool:
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-            try:
-                process.wait(seconds)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(seconds)
+            deadline = time.monotonic() + seconds
+            # Ended is enough: it is not our child, and whoever is to reap it may never do so.
+            while find(daemon) is not None:
+                if time.monotonic() > deadline:
+                    process.kill()
+                time.sleep(0.02)
     daemon.pid_file.unlink(missing_ok=True)
     return process is not None

@@ -26,7 +26,7 @@ DEFAULT_PORT: Final = 8333
 HOST: Final = "127.0.0.1"
 PROBE: Final = f"/{BUCKET}/.localcloud/ready"
 
-# One port each, consecutive from the store's: two stores run side by side when theirs are ten apart.
+# One port each, consecutive from the store's; the next is SageMaker's. Two clouds need theirs eleven apart.
 # weed's worker, which would move data about, looks for admin.port.grpc elsewhere and finds nothing, as it should;
 # space that deleted objects took comes back by itself all the same.
 PORT_FLAGS: Final = (
@@ -41,7 +41,7 @@ PORT_FLAGS: Final = (
     "admin.port",
     "admin.port.grpc",
 )
-LAST_PORT: Final = 65535 - len(PORT_FLAGS) + 1
+LAST_PORT: Final = 65535 - len(PORT_FLAGS)
 
 
 class Settings(NamedTuple):

@@ -1,0 +1,832 @@
+"""The embedded SageMaker, started for real beside the embedded S3 and spoken to by AWS's own clients.
+
+Most tests serve with a stand-in for the model server, which starts in half a second; the last ones with the real one.
+"""
+
+import datetime
+import http.client
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.auth
+import numpy as np
+import psutil
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+from conftest import free_ports
+
+from fashion_cnn.localcloud import daemon, s3, sagemaker, sagemaker_server
+from fashion_cnn.localcloud.sagemaker_api import java_pattern, operation
+from fashion_cnn.localcloud.sagemaker_operations import OPERATIONS
+
+SOURCE = Path(__file__).parents[1] / "src"
+ROLE = "arn:aws:iam::000000000000:role/sagemaker"
+ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not sent again
+
+STAND_IN = """
+import argparse, asyncio, json, os, sys
+from pathlib import Path
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--archive-folder", type=Path)
+parser.add_argument("--port", type=int)
+options = parser.parse_args()
+model = json.loads((options.archive_folder / "model.json").read_text())
+if model.get("crash"):
+    sys.exit("error: these weights are broken")
+
+async def ping(request):
+    return Response(status_code=503 if model.get("sick") else 200)
+
+async def invocations(request):
+    body = await request.body()
+    if body.startswith(b"status "):
+        return Response(b"no such thing", int(body[7:]))
+    if body == b"die":
+        os._exit(1)
+    if body.startswith(b"hold "):
+        held = Path(body[5:].decode())
+        if held.exists():
+            held.write_bytes(held.read_bytes() + b".")
+        while held.exists():
+            await asyncio.sleep(0.01)
+    answer = {"model": model["name"], "pid": os.getpid(), "bytes": len(body), "variable": os.environ.get("VARIABLE")}
+    return JSONResponse(answer | {"headers": dict(request.headers)})
+
+routes = [Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])]
+uvicorn.run(Starlette(routes=routes), port=options.port, log_level="warning")
+"""
+
+LOAD = """
+import json, sys, threading, boto3
+from botocore.config import Config
+config = Config(retries={"total_max_attempts": 1})
+client = boto3.client("sagemaker-runtime", config=config, **json.loads(sys.argv[1]))
+stop, seen, failures = threading.Event(), [], []
+def run():
+    while not stop.is_set():
+        try:
+            answer = client.invoke_endpoint(EndpointName=sys.argv[2], Body=b"x")
+            seen.append(json.loads(answer["Body"].read())["model"])
+        except Exception as error:
+            failures.append(repr(error))
+        print(flush=True)
+threads = [threading.Thread(target=run) for _ in range(3)]
+[thread.start() for thread in threads]
+sys.stdin.read()
+stop.set()
+[thread.join() for thread in threads]
+print(json.dumps({"seen": {model: seen.count(model) for model in seen}, "last": seen[-1], "failures": failures}))
+"""
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+    return result
+
+
+class Cloud:
+    """An embedded S3 and SageMaker of a test's own; SageMaker serves with the stand-in and can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = s3.store(folder)
+        self.settings = s3.settings(self.store, free_ports())
+        self.server: subprocess.Popen[bytes] | None = None
+        s3.start(self.store)
+
+    def start(self) -> None:
+        (self.folder / "stand_in.py").write_text(STAND_IN)
+        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={self.folder}"]
+        command += [f"--port={sagemaker.port(self.settings)}", "--model-server=stand_in", "--startup-seconds=3"]
+        path = os.pathsep.join([str(SOURCE), str(self.folder)])
+        self.server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+        wait_until(lambda: sagemaker._ready(self.settings))
+
+    def end(self, *, kill: bool) -> None:
+        assert self.server
+        self.server.kill() if kill else self.server.terminate()
+        self.server.wait(20)
+
+    def access(self, **replaced: str) -> dict[str, str]:
+        return {
+            "endpoint_url": sagemaker.endpoint(self.settings),
+            "region_name": s3.REGION,
+            "aws_access_key_id": self.settings.access_key,
+            "aws_secret_access_key": self.settings.secret_key,
+            **replaced,
+        }
+
+    def client(self, service: str = "sagemaker", **replaced: str) -> Any:
+        return boto3.client(service, config=ONCE, **self.access(**replaced))
+
+    def archive(self, name: str, content: bytes | None = None, **model: Any) -> str:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            member = tarfile.TarInfo("model.json")
+            description = json.dumps({"name": name, **model}).encode()
+            member.size = len(description)
+            tar.addfile(member, io.BytesIO(description))
+        store = self.client("s3", endpoint_url=self.settings.endpoint)
+        store.put_object(Bucket=s3.BUCKET, Key=f"{name}.tar.gz", Body=content or buffer.getvalue())
+        return f"s3://{s3.BUCKET}/{name}.tar.gz"
+
+    def model(self, name: str, content: bytes | None = None, **model: Any) -> str:
+        """Make a model and an endpoint configuration of that name."""
+        container = {"Image": "tensorflow", "ModelDataUrl": self.archive(name, content, **model)}
+        self.client().create_model(
+            ModelName=name, PrimaryContainer={**container, "Environment": {"VARIABLE": name}}, ExecutionRoleArn=ROLE
+        )
+        return self.config(name, AllTraffic=(name, 1.0))
+
+    def config(self, name: str, instances: int = 1, **variants: tuple[str, float]) -> str:
+        self.client().create_endpoint_config(
+            EndpointConfigName=name,
+            ProductionVariants=[
+                {
+                    "VariantName": variant,
+                    "ModelName": model,
+                    "InitialInstanceCount": instances,
+                    "InstanceType": "ml.m5.large",
+                    "InitialVariantWeight": weight,
+                }
+                for variant, (model, weight) in variants.items()
+            ],
+        )
+        return name
+
+    def settled(self, endpoint: str) -> dict[str, Any]:
+        def poll() -> Any:
+            description = self.client().describe_endpoint(EndpointName=endpoint)
+            return description["EndpointStatus"] in ("InService", "Failed") and description
+
+        return wait_until(poll)
+
+    def deploy(self, endpoint: str, config: str) -> dict[str, Any]:
+        self.client().create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+        return self.settled(endpoint)
+
+    def update(self, endpoint: str, config: str) -> dict[str, Any]:
+        self.client().update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+        return self.settled(endpoint)
+
+    def invoke(self, endpoint: str, body: bytes = b"x", **parameters: str) -> dict[str, Any]:
+        client = self.client("sagemaker-runtime")
+        return json.loads(client.invoke_endpoint(EndpointName=endpoint, Body=body, **parameters)["Body"].read())
+
+    def hold(
+        self, pool: ThreadPoolExecutor, endpoint: str, count: int = 1
+    ) -> tuple[list[Future[dict[str, Any]]], Path]:
+        """Have requests under way in the model server, until the test removes the file that is returned."""
+        file = self.folder / "held"
+        file.touch()
+        requests = [pool.submit(self.invoke, endpoint, f"hold {file}".encode()) for _ in range(count)]
+        wait_until(lambda: file.stat().st_size >= count)
+        return requests, file
+
+    def remove(self, endpoint: str) -> None:
+        self.client().delete_endpoint(EndpointName=endpoint)
+        wait_until(lambda: not self.client().list_endpoints(NameContains=endpoint)["Endpoints"])
+
+    def model_servers(self) -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "status"])
+            if str(self.folder / "sagemaker") in str(process.info["cmdline"])
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+    def deployments(self) -> list[str]:
+        return [path.name for path in (self.folder / "sagemaker" / "deployments").iterdir()]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A running cloud with the models healthy, other, crash and sick, and the endpoint shared of healthy."""
+    cloud = Cloud(tmp_path_factory.mktemp("shared") / "cloud")
+    cloud.start()
+    cloud.model("healthy")
+    cloud.model("other")
+    cloud.model("crash", crash=True)
+    cloud.model("sick", sick=True)
+    cloud.model("noarchive", content=b"this is no archive")
+    cloud.deploy("shared", "healthy")
+    yield cloud
+    cloud.end(kill=False)
+    s3.stop(cloud.store)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Cloud]:
+    """A cloud whose SageMaker the test ends."""
+    cloud = Cloud(tmp_path / "cloud")
+    cloud.start()
+    yield cloud
+    cloud.end(kill=True)
+    s3.stop(cloud.store)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def code_of(refusal: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    error = refusal.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def test_an_endpoint_lives_from_create_to_delete_and_leaves_nothing(cloud: Cloud) -> None:
+    servers, deployments = set(cloud.model_servers()), cloud.deployments()
+    client = cloud.client()
+    client.create_endpoint(EndpointName="life", EndpointConfigName="healthy")
+    assert client.describe_endpoint(EndpointName="life")["EndpointStatus"] == "Creating"
+    with pytest.raises(ClientError) as early:
+        cloud.invoke("life")
+    assert code_of(early) == ("ValidationError", "Endpoint life of account 000000000000 not found.")
+    description = cloud.settled("life")
+    assert description["EndpointStatus"] == "InService"
+    assert description["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert cloud.invoke("life")["model"] == "healthy"
+
+    cloud.remove("life")
+    with pytest.raises(ClientError) as gone:
+        client.describe_endpoint(EndpointName="life")
+    message = 'Could not find endpoint "arn:aws:sagemaker:us-east-1:000000000000:endpoint/life".'
+    assert code_of(gone) == ("ValidationException", message)
+    assert set(cloud.model_servers()) == servers
+    assert cloud.deployments() == deployments
+    assert not (cloud.folder / "sagemaker" / "logs" / "life.log").exists()
+
+
+def test_the_model_server_gets_body_headers_and_environment_and_the_client_its_answer(cloud: Cloud) -> None:
+    answer = cloud.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="shared",
+        Body=b"12345",
+        ContentType="application/x-npy",
+        Accept="application/json",
+        CustomAttributes="trace=1",
+    )
+    seen = json.loads(answer["Body"].read())
+    assert (seen["bytes"], seen["variable"]) == (5, "healthy")
+    assert seen["headers"]["content-type"] == "application/x-npy"
+    assert seen["headers"]["accept"] == "application/json"
+    assert seen["headers"]["x-amzn-sagemaker-custom-attributes"] == "trace=1"
+    assert "authorization" not in seen["headers"]
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
+
+
+@pytest.mark.parametrize(("status", "side"), [(415, "client"), (500, "server")])
+def test_an_error_of_the_model_is_a_model_error_that_carries_it(cloud: Cloud, status: int, side: str) -> None:
+    with pytest.raises(ClientError) as refusal:
+        cloud.invoke("shared", b"status %d" % status)
+    response = refusal.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == status
+    assert response["OriginalMessage"] == "no such thing"
+    code, message = code_of(refusal)
+    assert code == "ModelError"
+    assert message.startswith(f'Received {side} error ({status}) from primary with message "no such thing".')
+
+
+def test_a_body_of_six_megabytes_passes_and_a_larger_one_is_refused(cloud: Cloud) -> None:
+    limit = 6 * 1024**2
+    assert cloud.invoke("shared", bytes(limit))["bytes"] == limit
+    with pytest.raises(ClientError) as over:
+        cloud.invoke("shared", bytes(limit + 1))
+    assert code_of(over)[0] == "ValidationError"
+    assert "'body' failed to satisfy constraint: Member must have length less than" in code_of(over)[1]
+    with pytest.raises(ClientError) as far_over:
+        cloud.invoke("shared", bytes(limit + 5000))
+    assert code_of(far_over) == ("413", "HTTP content length exceeded 6295552 bytes.")
+
+
+DESCRIBE_SHARED = b'{"EndpointName": "shared"}'
+
+
+class Signed:
+    """A request signed by botocore, which a test then spoils."""
+
+    def __init__(
+        self, cloud: Cloud, service: str = "sagemaker", region: str = s3.REGION, body: bytes = DESCRIBE_SHARED
+    ) -> None:
+        self.body = body
+        self.port = sagemaker.port(cloud.settings)
+        request = AWSRequest(
+            "POST",
+            f"http://127.0.0.1:{self.port}/",
+            {"X-Amz-Target": "SageMaker.DescribeEndpoint", "Content-Type": "application/x-amz-json-1.1"},
+            self.body,
+        )
+        keys = Credentials(cloud.settings.access_key, cloud.settings.secret_key)
+        SigV4Auth(keys, service, region).add_auth(request)
+        self.headers = dict(request.headers.items())
+
+    def send(self) -> tuple[int, str, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.request("POST", "/", self.body, self.headers)
+        response = connection.getresponse()
+        content = json.loads(response.read())
+        connection.close()
+        return response.status, content.get("__type", ""), content.get("message", "")
+
+
+def test_a_signed_request_is_served(cloud: Cloud) -> None:
+    assert Signed(cloud).send()[0] == 200
+
+
+def test_an_unsigned_request_is_refused(cloud: Cloud) -> None:
+    request = Signed(cloud)
+    del request.headers["Authorization"]
+    assert request.send()[:2] == (403, "MissingAuthenticationTokenException")
+
+
+def test_a_tampered_body_is_refused(cloud: Cloud) -> None:
+    request = Signed(cloud)
+    request.body = request.body.replace(b"shared", b"stolen")
+    assert request.send()[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_tampered_target_is_refused(cloud: Cloud) -> None:
+    request = Signed(cloud)
+    request.headers["X-Amz-Target"] = "SageMaker.DeleteEndpoint"
+    assert request.send()[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_target_that_is_not_signed_is_refused(cloud: Cloud) -> None:
+    request = Signed(cloud)
+    request.headers["X-Amz-Unsigned"] = "1"
+    status, code, message = request.send()
+    assert (status, code) == (403, "InvalidSignatureException")
+    assert "'x-amz-unsigned' must be a 'SignedHeader'" in message
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(-16, "Signature expired"), (16, "Signature not yet current")])
+def test_a_signature_of_another_time_is_refused(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, minutes: int, words: str
+) -> None:
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: then)
+    status, code, message = Signed(cloud).send()
+    assert (status, code) == (403, "InvalidSignatureException")
+    assert message.startswith(words)
+
+
+@pytest.mark.parametrize("scope", [{"service": "s3"}, {"region": "eu-west-1"}])
+def test_a_signature_for_another_service_or_region_is_refused(cloud: Cloud, scope: dict[str, Any]) -> None:
+    assert Signed(cloud, **scope).send()[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_header_that_is_no_signature_is_refused(cloud: Cloud) -> None:
+    request = Signed(cloud)
+    request.headers["Authorization"] = "Basic dXNlcjpwYXNz"
+    assert request.send()[:2] == (400, "IncompleteSignatureException")
+
+
+@pytest.mark.parametrize("service", ["sagemaker", "sagemaker-runtime", "sts"])
+@pytest.mark.parametrize("replaced", [{"aws_access_key_id": "GUESSED"}, {"aws_secret_access_key": "guessed"}])
+def test_guessed_keys_are_refused_by_every_service(cloud: Cloud, service: str, replaced: dict[str, str]) -> None:
+    client = cloud.client(service, **replaced)
+    call, parameters = {
+        "sagemaker": ("list_models", {}),
+        "sagemaker-runtime": ("invoke_endpoint", {"EndpointName": "shared", "Body": b"x"}),
+        "sts": ("get_caller_identity", {}),
+    }[service]
+    with pytest.raises(ClientError) as refusal:
+        getattr(client, call)(**parameters)
+    codes = {
+        ("sts", "aws_access_key_id"): "InvalidClientTokenId",
+        ("sts", "aws_secret_access_key"): "SignatureDoesNotMatch",
+    }
+    (replaced_key,) = replaced
+    expected = {"aws_access_key_id": "UnrecognizedClientException"}.get(replaced_key, "InvalidSignatureException")
+    assert code_of(refusal)[0] == codes.get((service, replaced_key), expected)
+
+
+def test_a_caller_learns_who_it_is(cloud: Cloud) -> None:
+    identity = cloud.client("sts").get_caller_identity()
+    assert identity["Account"] == "000000000000"
+    assert identity["Arn"] == "arn:aws:iam::000000000000:user/fashion-cnn"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"null", b"[" * 100_000])
+def test_a_body_that_is_no_json_object_is_refused(cloud: Cloud, body: bytes) -> None:
+    assert Signed(cloud, body=body).send()[:2] == (400, "SerializationException")
+
+
+VARIANT = {"VariantName": "v", "ModelName": "healthy", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+
+
+@pytest.mark.parametrize(
+    ("call", "parameters", "words"),
+    [
+        ("describe_model", {"ModelName": "-bad-"}, "'modelName' failed to satisfy constraint: Member must satisfy reg"),
+        ("describe_model", {"ModelName": "a" * 64}, "have length less than or equal to 63"),
+        ("list_endpoints", {"MaxResults": 101}, "have value less than or equal to 100"),
+        (
+            "create_endpoint_config",
+            {"EndpointConfigName": "new", "ProductionVariants": [{**VARIANT, "InstanceType": "ml.huge"}]},
+            "'productionVariants.1.member.instanceType' failed to satisfy constraint: Member must satisfy enum value",
+        ),
+        (
+            "create_endpoint_config",
+            {"EndpointConfigName": "new", "ProductionVariants": [{**VARIANT, "ModelName": "absent"}]},
+            'Could not find model "arn:aws:sagemaker:us-east-1:000000000000:model/absent".',
+        ),
+        (
+            "create_endpoint_config",
+            {"EndpointConfigName": "new", "ProductionVariants": [VARIANT, VARIANT]},
+            "a VariantName occurs twice",
+        ),
+        (
+            "create_endpoint_config",
+            {"EndpointConfigName": "new", "ProductionVariants": [{"VariantName": "v", "ModelName": "healthy"}]},
+            "v lacks InitialInstanceCount, InstanceType",
+        ),
+        (
+            "create_model",
+            {"ModelName": "new", "PrimaryContainer": {"Image": "i", "ModelDataUrl": "s3://fashion-cnn/absent"}},
+            "Could not find model data at s3://fashion-cnn/absent.",
+        ),
+        ("create_model", {"ModelName": "new", "PrimaryContainer": {"Image": "i"}}, "needs PrimaryContainer with Image"),
+        ("create_model", {"ModelName": "new", "EnableNetworkIsolation": True}, "does not know EnableNetworkIsolation"),
+        ("create_endpoint", {"EndpointName": "new", "EndpointConfigName": "absent"}, "Could not find endpoint config"),
+        (
+            "create_endpoint",
+            {"EndpointName": "Shared", "EndpointConfigName": "healthy"},
+            'Cannot create already existing endpoint "arn:aws:sagemaker:us-east-1:000000000000:endpoint/shared".',
+        ),
+        ("update_endpoint", {"EndpointName": "absent", "EndpointConfigName": "healthy"}, "Could not find endpoint"),
+        ("update_endpoint", {"EndpointName": "shared", "EndpointConfigName": "absent"}, "Could not find endpoint conf"),
+        ("delete_endpoint", {"EndpointName": "absent"}, "Could not find endpoint"),
+        ("delete_model", {"ModelName": "absent"}, "Could not find model"),
+        ("delete_endpoint_config", {"EndpointConfigName": "absent"}, "Could not find endpoint configuration"),
+        ("list_models", {"NextToken": "nonsense"}, "Invalid pagination token"),
+        ("list_tags", {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/absent"}, "Could not find res"),
+    ],
+)
+def test_a_request_that_cannot_be_done_is_refused_with_the_reason(
+    cloud: Cloud, call: str, parameters: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ClientError) as refusal:
+        getattr(cloud.client(), call)(**parameters)
+    code, message = code_of(refusal)
+    assert code == "ValidationException"
+    assert words in message
+
+
+def test_an_operation_that_is_not_there_is_refused_with_those_that_are(cloud: Cloud) -> None:
+    with pytest.raises(ClientError) as refusal:
+        cloud.client().list_training_jobs()
+    assert code_of(refusal)[0] == "UnknownOperationException"
+    assert "CreateEndpoint" in code_of(refusal)[1]
+
+
+def test_more_instances_than_the_quota_are_refused(cloud: Cloud) -> None:
+    cloud.config("many", 4, AllTraffic=("healthy", 1.0))
+    with pytest.raises(ClientError) as refusal:
+        cloud.client().create_endpoint(EndpointName="many", EndpointConfigName="many")
+    assert code_of(refusal)[0] == "ResourceLimitExceeded"
+    assert "current utilization of 1 Instances and a request delta of 4 Instances" in code_of(refusal)[1]
+
+
+def test_every_pattern_of_the_operations_is_one_of_pythons() -> None:
+    def walk(shape: Any, seen: tuple[str, ...]) -> None:
+        if shape is None or shape.name in seen:
+            return
+        if pattern := shape.metadata.get("pattern"):
+            java_pattern(pattern)
+        inner = [shape.member] if shape.type_name == "list" else []
+        inner += [shape.key, shape.value] if shape.type_name == "map" else []
+        inner += shape.members.values() if shape.type_name == "structure" else []
+        for one in inner:
+            walk(one, (*seen, shape.name))
+
+    for name in OPERATIONS:
+        walk(operation("sagemaker", name).input_shape, ())
+    walk(operation("sagemaker-runtime", "InvokeEndpoint").input_shape, ())
+
+
+def test_lists_are_filtered_sorted_and_paged(cloud: Cloud) -> None:
+    client = cloud.client()
+    for number in range(12):
+        cloud.config(f"page-{number:02}", AllTraffic=("healthy", 1.0))
+    names = [f"page-{number:02}" for number in range(12)]
+
+    def listed(**parameters: Any) -> list[str]:
+        pages = client.get_paginator("list_endpoint_configs").paginate(NameContains="page-", **parameters)
+        return [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
+
+    assert listed() == names[::-1]
+    assert listed(SortBy="Name", SortOrder="Ascending", PaginationConfig={"PageSize": 5}) == names
+    assert len(client.list_endpoint_configs(NameContains="page-")["EndpointConfigs"]) == 10
+    created = client.describe_endpoint_config(EndpointConfigName="page-05")["CreationTime"]
+    later = created + datetime.timedelta(hours=1)
+    assert listed(CreationTimeAfter=later) == []
+    assert listed(CreationTimeBefore=later) == names[::-1]
+    assert client.list_endpoints(StatusEquals="Failed", NameContains="shared")["Endpoints"] == []
+
+
+def test_tags_are_added_replaced_and_deleted(cloud: Cloud) -> None:
+    client = cloud.client()
+    arn = client.describe_endpoint(EndpointName="shared")["EndpointArn"]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "3"}])
+    client.delete_tags(ResourceArn=arn, TagKeys=["b", "absent"])
+    assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "3"}]
+
+
+def test_requests_are_divided_by_weight_unless_they_name_a_variant(cloud: Cloud) -> None:
+    cloud.config("two", most=("healthy", 3.0), rest=("other", 1.0))
+    cloud.deploy("two", "two")
+    answers = [cloud.invoke("two")["model"] for _ in range(40)]
+    assert (answers.count("healthy"), answers.count("other")) == (30, 10)
+    assert {cloud.invoke("two", TargetVariant="rest")["model"] for _ in range(5)} == {"other"}
+    with pytest.raises(ClientError) as refusal:
+        cloud.invoke("two", TargetVariant="none")
+    assert code_of(refusal)[0] == "ValidationError"
+    cloud.remove("two")
+
+
+FAILURES = {
+    "crash": "for production variant AllTraffic did not pass the ping health check: error: these weights are broken",
+    "sick": "did not pass the ping health check in 3 s",
+    "noarchive": "Please ensure that the object located at the URL is a valid tar.gz archive",
+}
+
+
+@pytest.mark.parametrize("config", FAILURES)
+def test_an_endpoint_that_cannot_be_created_is_failed_with_the_reason_and_leaves_no_process(
+    cloud: Cloud, config: str
+) -> None:
+    servers, deployments = set(cloud.model_servers()), cloud.deployments()
+    description = cloud.deploy("failing", config)
+    assert description["EndpointStatus"] == "Failed"
+    assert FAILURES[config] in description["FailureReason"]
+    assert (set(cloud.model_servers()), cloud.deployments()) == (servers, deployments)
+    with pytest.raises(ClientError) as refusal:
+        cloud.client().update_endpoint(EndpointName="failing", EndpointConfigName="healthy")
+    assert "can only be deleted" in code_of(refusal)[1]
+    cloud.remove("failing")
+
+
+def test_an_update_that_fails_leaves_the_endpoint_as_it_was_with_the_reason(cloud: Cloud) -> None:
+    cloud.deploy("kept", "healthy")
+    before = cloud.invoke("kept")["pid"]
+    description = cloud.update("kept", "crash")
+    assert (description["EndpointStatus"], description["EndpointConfigName"]) == ("InService", "healthy")
+    assert FAILURES["crash"] in description["FailureReason"]
+    assert cloud.invoke("kept")["pid"] == before
+    description = cloud.update("kept", "other")
+    assert (cloud.invoke("kept")["model"], "FailureReason" in description) == ("other", False)
+    cloud.remove("kept")
+
+
+def test_what_is_being_deployed_can_be_neither_updated_nor_deleted(cloud: Cloud) -> None:
+    client = cloud.client()
+    client.create_endpoint(EndpointName="busy", EndpointConfigName="sick")
+    for call, parameters in [(client.update_endpoint, {"EndpointConfigName": "healthy"}), (client.delete_endpoint, {})]:
+        with pytest.raises(ClientError) as refusal:
+            call(EndpointName="busy", **parameters)
+        assert code_of(refusal)[1].startswith("Cannot update in-progress endpoint")
+    cloud.settled("busy")
+    cloud.remove("busy")
+
+
+def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: Cloud) -> None:
+    cloud.deploy("loaded", "healthy")
+    command = [sys.executable, "-c", LOAD, json.dumps(cloud.access()), "loaded"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdout
+        load.stdout.readline()
+        cloud.update("loaded", "other")
+        cloud.update("loaded", "sick")
+        cloud.update("loaded", "healthy")
+        for _ in range(20):
+            load.stdout.readline()
+        result = json.loads(load.communicate()[0].splitlines()[-1])
+    assert result["failures"] == []
+    assert result["last"] == "healthy"
+    assert set(result["seen"]) == {"healthy", "other"}
+    wait_until(lambda: len(cloud.deployments()) == len(cloud.model_servers()) == 2)  # of shared and of loaded
+    cloud.remove("loaded")
+
+
+def test_a_request_under_way_is_answered_by_the_server_that_an_update_replaces(cloud: Cloud) -> None:
+    cloud.deploy("slow", "healthy")
+    with ThreadPoolExecutor(1) as pool:
+        (slow,), held = cloud.hold(pool, "slow")
+        cloud.update("slow", "other")
+        assert cloud.invoke("slow")["model"] == "other"
+        held.unlink()
+        assert slow.result()["model"] == "healthy"
+    cloud.remove("slow")
+
+
+def test_a_model_server_that_dies_is_replaced_and_its_requests_are_answered(cloud: Cloud) -> None:
+    cloud.deploy("dying", "healthy")
+    victim = cloud.invoke("dying")["pid"]
+    with ThreadPoolExecutor(4) as pool:
+        under_way, held = cloud.hold(pool, "dying", 3)
+        psutil.Process(victim).kill()
+        held.unlink()
+        answers = [pool.submit(cloud.invoke, "dying").result(), *(request.result() for request in under_way)]
+    assert {answer["model"] for answer in answers} == {"healthy"}
+    assert victim not in {answer["pid"] for answer in answers}
+    cloud.remove("dying")
+
+
+def test_a_request_that_ends_every_model_server_is_given_up_and_the_endpoint_recovers(cloud: Cloud) -> None:
+    with pytest.raises(ClientError) as refusal:
+        cloud.invoke("shared", b"die")
+    assert code_of(refusal) == ("ServiceUnavailable", "Endpoint shared: two model servers ended over this request.")
+    assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert cloud.invoke("shared")["model"] == "healthy"
+
+
+def test_nothing_listens_beyond_loopback(cloud: Cloud) -> None:
+    assert cloud.server
+    processes = [psutil.Process(cloud.server.pid), *cloud.model_servers()]
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_what_runs_outlives_its_model_and_configuration(cloud: Cloud) -> None:
+    cloud.model("brief")
+    cloud.deploy("outlives", "brief")
+    cloud.client().delete_endpoint_config(EndpointConfigName="brief")
+    cloud.client().delete_model(ModelName="brief")
+    assert cloud.invoke("outlives")["model"] == "brief"
+    cloud.remove("outlives")
+
+
+def test_every_call_is_recorded_as_the_service_models_have_it_and_without_bodies(cloud: Cloud) -> None:
+    cloud.invoke("shared", b"a secret")
+    lines = (cloud.folder / "sagemaker-calls.jsonl").read_text().splitlines()
+    assert "a secret" not in lines[-1]
+    calls = [json.loads(line) for line in lines]
+    assert calls[-1] == {"operation": "InvokeEndpoint", "parameters": {"EndpointName": "shared"}, "status": 200}
+    assert {"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "DescribeEndpoint"} <= {
+        call["operation"] for call in calls
+    }
+    for call in calls:
+        if call["operation"] in OPERATIONS and call["status"] == 200:
+            shape = operation("sagemaker", call["operation"]).input_shape
+            assert not ParamValidator().validate(call["parameters"], shape).has_errors()
+
+
+def test_the_record_of_calls_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sagemaker_server, "MAX_CALLS_BYTES", 1000)
+    calls = sagemaker_server._calls(tmp_path / "calls.jsonl")
+    for _ in range(100):
+        calls.info("x" * 99)
+    calls.handlers[-1].close()
+    calls.removeHandler(calls.handlers[-1])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
+
+
+def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(mortal: Cloud) -> None:
+    mortal.model("healthy")
+    mortal.model("sick", sick=True)
+    for name in ("served", "updated"):
+        mortal.deploy(name, "healthy")
+    mortal.client().update_endpoint(EndpointName="updated", EndpointConfigName="sick")
+    mortal.client().create_endpoint(EndpointName="created", EndpointConfigName="sick")
+    wait_until(lambda: len(mortal.model_servers()) == 4)
+    assert mortal.server
+    mortal.end(kill=True)
+    wait_until(lambda: not mortal.model_servers())
+
+    mortal.start()
+    assert mortal.invoke("served")["model"] == mortal.invoke("updated")["model"] == "healthy"
+    updated, created = mortal.settled("updated"), mortal.settled("created")
+    assert (updated["EndpointStatus"], updated["EndpointConfigName"]) == ("InService", "healthy")
+    assert "rolled back to its previous endpoint configuration" in updated["FailureReason"]
+    assert created["EndpointStatus"] == "Failed"
+    assert "ended while the endpoint was being created" in created["FailureReason"]
+    assert len(mortal.deployments()) == len(mortal.model_servers()) == 2
+
+
+def test_stopped_it_answers_what_is_under_way_and_leaves_no_process(mortal: Cloud) -> None:
+    mortal.model("healthy")
+    mortal.deploy("served", "healthy")
+    assert mortal.server
+    with ThreadPoolExecutor(1) as pool:
+        (under_way,), held = mortal.hold(pool, "served")
+        mortal.server.terminate()
+        wait_until(lambda: not listens(sagemaker.port(mortal.settings)))
+        held.unlink()
+        assert under_way.result()["model"] == "healthy"
+    mortal.end(kill=False)
+    assert mortal.model_servers() == []
+    mortal.start()
+    assert mortal.invoke("served")["model"] == "healthy"
+
+
+@pytest.fixture(scope="module")
+def real_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A model archive of this project's making, and the network in it."""
+    import keras
+
+    from fashion_cnn.serving import archive, export
+
+    folder = tmp_path_factory.mktemp("model")
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    network.save(folder / "model.keras")
+    archive.pack(export.saved_model(folder / "model.keras"), folder / "model.tar.gz")
+    return folder / "model.tar.gz", network
+
+
+def test_the_sagemaker_sdk_deploys_a_real_model_with_nothing_started_by_hand(
+    real_archive: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sagemaker.core.resources import Endpoint, EndpointConfig, Model
+    from sagemaker.core.shapes import ContainerDefinition, ProductionVariant
+
+    folder, clone, path = tmp_path / "cloud", tmp_path / "clone", real_archive[0]
+    environment = {**os.environ, "FASHION_CNN_CLOUD": str(folder), "PYTHONPATH": str(SOURCE)}
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "fashion_cnn.localcloud", *arguments]
+        return subprocess.run(line, env=environment, cwd=clone, capture_output=True, text=True, check=False)
+
+    (clone / ".dvc").mkdir(parents=True)
+    (clone / ".dvc" / "config").write_text("[core]\nno_scm = true\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n")
+    connected = command("connect", "--port", str(free_ports()))
+    assert connected.returncode == 0, connected.stderr
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(clone / ".dvc" / "localcloud-aws-config"))
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    store = s3.store(folder)
+    try:
+        boto3.Session(profile_name="fashion-cnn").client("s3").upload_file(str(path), s3.BUCKET, "model.tar.gz")
+        assert daemon.find(sagemaker.server(store)) is None, "S3 alone does not start SageMaker"
+
+        session = boto3.Session(profile_name="fashion-cnn-sagemaker")
+        container = ContainerDefinition(image="tensorflow", model_data_url=f"s3://{s3.BUCKET}/model.tar.gz")
+        Model.create(model_name="m", primary_container=container, execution_role_arn=ROLE, session=session)
+        variant = ProductionVariant(
+            variant_name="AllTraffic", model_name="m", initial_instance_count=1, instance_type="ml.m5.large"
+        )
+        EndpointConfig.create(endpoint_config_name="c", production_variants=[variant], session=session)
+        endpoint = Endpoint.create(endpoint_name="real", endpoint_config_name="c", session=session)
+        endpoint.wait_for_status("InService", poll=1, timeout=120)
+
+        image = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
+        body = json.dumps({"instances": image.tolist()})
+        answer = endpoint.invoke(body=body, content_type="application/json")
+        probabilities = json.loads(answer.body.read())["predictions"][0]["probabilities"]
+        expected = real_archive[1].predict(image, verbose=0)[0]
+        np.testing.assert_allclose(list(probabilities.values()), expected, atol=1e-5)
+
+        status = command("status").stdout
+        assert "endpoint real: InService" in status
+        assert "SageMaker stopped" in command("down").stdout
+        assert "SageMaker answers at" in command("up").stdout
+        answer = Endpoint.get("real", session=session).invoke(body=body, content_type="application/json")
+        assert json.loads(answer.body.read())["predictions"][0]["probabilities"] == probabilities
+
+        endpoint = Endpoint.get("real", session=session)
+        endpoint.wait_for_status("InService", poll=1, timeout=120)
+        endpoint.delete()
+        endpoint.wait_for_delete(poll=1, timeout=60)
+        EndpointConfig.get("c", session=session).delete()
+        Model.get("m", session=session).delete()
+        assert list(Model.get_all(session=session)) == []
+    finally:
+        sagemaker.stop(store)
+        s3.stop(store)

@@ -293,6 +293,36 @@ def test_dvc_says_in_one_line_that_a_port_is_taken(stopped_cloud: Cloud, clone: 
     assert any(f"port {stopped_cloud.port} is taken" in line for line in pushed.stderr.splitlines())
 
 
+def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_completes(
+    stopped_cloud: Cloud, clone: Path
+) -> None:
+    stopped_cloud.up()
+    names = [f"large-{number}.bin" for number in range(4)]
+    for name in names:
+        (clone / name).write_bytes(os.urandom(60_000_000))
+    assert dvc(clone, "add", "--quiet", *names).returncode == 0
+
+    before = s3.size(s3.store(stopped_cloud.folder))
+    with ThreadPoolExecutor() as pool:
+        push = pool.submit(dvc, clone, "push", "--jobs", "1")
+        while s3.size(s3.store(stopped_cloud.folder)) < before + 1_000_000:
+            assert not push.done()
+        stopped_cloud.process.kill()
+        interrupted = push.result()
+    assert interrupted.returncode != 0
+    assert "Traceback" not in interrupted.stderr
+    assert "ERROR: " in interrupted.stderr.strip().splitlines()[-1]
+
+    again = dvc(clone, "push")
+    assert again.returncode == 0, again.stderr
+    content = {name: (clone / name).read_bytes() for name in names}
+    for name in names:
+        (clone / name).unlink()
+    shutil.rmtree(clone / ".dvc" / "cache")
+    assert dvc(clone, "pull").returncode == 0
+    assert {name: (clone / name).read_bytes() for name in names} == content
+
+
 def test_connect_outside_a_clone_says_where_to_run_it(stopped_cloud: Cloud, tmp_path: Path) -> None:
     result = stopped_cloud.run("connect", cwd=tmp_path)
     assert result.returncode == 1

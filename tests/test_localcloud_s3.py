@@ -283,6 +283,20 @@ def test_dvc_starts_the_store_by_itself_pulls_what_it_pushed_and_writes_no_key_i
         assert key.encode() not in written
 
 
+def test_commands_in_a_clone_mean_the_cloud_that_it_is_connected_to(
+    stopped_cloud: Cloud, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FASHION_CNN_CLOUD", raising=False)
+    monkeypatch.chdir(clone)
+    assert s3.store().folder == stopped_cloud.folder
+    monkeypatch.chdir(tmp_path)
+    assert s3.store().folder != stopped_cloud.folder
+    # As DVC copies a clone for a queued experiment: without what git ignores, but with its own local configuration.
+    (tmp_path / ".dvc").mkdir()
+    shutil.copyfile(clone / ".dvc/config.local", tmp_path / ".dvc/config.local")
+    assert s3.store().folder == stopped_cloud.folder
+
+
 def test_dvc_says_in_one_line_that_a_port_is_taken(stopped_cloud: Cloud, clone: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", stopped_cloud.port))

@@ -2,19 +2,15 @@
 
 import argparse
 import json
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from fashion_cnn.errors import UserError
-from fashion_cnn.localcloud import daemon, s3, sagemaker
+from fashion_cnn.localcloud import clone, daemon, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
-PROFILE = "fashion-cnn"
-SAGEMAKER_PROFILE = "fashion-cnn-sagemaker"  # the same user; asking for its keys starts SageMaker too
-REMOTE = "store"
 AWS_CONFIG = "localcloud-aws-config"  # in .dvc/, git-ignored
 NOT_RUNNING = 3  # as the Linux Standard Base has it for `status`
 
@@ -104,29 +100,16 @@ def connect(store: Daemon, port: int | None) -> None:
     chosen = s3.settings(store, port)
     process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
     process += ["--folder", str(store.folder), "--port", str(chosen.port)]
-    profiles = {PROFILE: process, SAGEMAKER_PROFILE: [*process, "--sagemaker"]}
     addresses = dict.fromkeys(("sagemaker", "sagemaker_runtime", "sts"), sagemaker.endpoint(chosen))
-    (folder / AWS_CONFIG).write_text(
-        "".join(
-            f"[profile {name}]\n"
-            f"region = {s3.REGION}\n"
-            f"credential_process = {shlex.join(command)}\n"
-            f"services = {PROFILE}\n"
-            for name, command in profiles.items()
-        )
-        + f"[services {PROFILE}]\n"
-        + "".join(
-            f"{service} =\n  endpoint_url = {address}\n"
-            for service, address in {"s3": chosen.endpoint, **addresses}.items()
-        )
-    )
-    for option, value in {"profile": PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
-        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", REMOTE, option, value]
+    text = clone.aws_config_text(s3.REGION, process, {"s3": chosen.endpoint, **addresses})
+    (folder / AWS_CONFIG).write_text(text)
+    for option, value in {"profile": clone.PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
+        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", clone.REMOTE, option, value]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             reason = result.stderr.strip().partition("\n")[0]
-            raise UserError(f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {REMOTE!r}")
-    print(f"The DVC remote {REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
+            raise UserError(f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {clone.REMOTE!r}")
+    print(f"The DVC remote {clone.REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
 
 
 def credentials(store: Daemon, expected: int | None, *, with_sagemaker: bool) -> None:

@@ -16,6 +16,7 @@ import psutil
 from filelock import FileLock
 
 from fashion_cnn.errors import UserError
+from fashion_cnn.localcloud import clone
 
 FOLDER_VARIABLE = "FASHION_CNN_CLOUD"
 
@@ -48,9 +49,10 @@ class Daemon(NamedTuple):
 
 
 def cloud_folder() -> Path:
-    """The embedded cloud's folder: FASHION_CNN_CLOUD, else the platform's folder for a user's data."""
-    chosen = os.environ.get(FOLDER_VARIABLE) or platformdirs.user_data_dir("fashion-cnn", appauthor=False)
-    return Path(chosen).expanduser().absolute()
+    """The embedded cloud's folder: FASHION_CNN_CLOUD, else what the clone is connected to, else the user's."""
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    return clone.connected_folder() or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
 
 
 def make_private(folder: Path) -> None:

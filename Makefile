@@ -33,7 +33,7 @@ repro: env  ## run the whole study, push its results to the store, print the tab
 	@echo "The report: $(CURDIR)/reports/index.html"
 
 test: env  ## run the whole test suite
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 lint: env  ## check style, types and the direction of imports
 	ruff check .

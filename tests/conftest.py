@@ -2,6 +2,8 @@
 
 import copy
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,30 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from filelock import FileLock
+from hypothesis import settings
 
 from fashion_cnn import dataset, download
 from fashion_cnn.dataset import Images
 
 REPOSITORY = Path(__file__).parent.parent
 
+# Other processes share the machine: how long one example takes says nothing.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
+
 
 @pytest.fixture(scope="session")
 def real_raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four real files of Fashion-MNIST, from the first source that has them."""
-    folder = tmp_path_factory.mktemp("fashion-mnist")
-    download.fetch(folder)
+    """The four real files of Fashion-MNIST, from the first source that has them; brought once for all processes."""
+    folder = (
+        tmp_path_factory.getbasetemp().parent / f"fashion-mnist-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}"
+    )
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+                download.fetch(Path(partial))
+                shutil.copytree(partial, folder)
     return folder
 
 

@@ -191,7 +191,7 @@ def test_a_reviewer_reads_what_an_experiment_changed(first: Clone) -> None:
     assert {line.split(",")[0] for line in shown} == {"Experiment", "", "five", "seven"}
     first.run("dvc", "plots", "diff", "main", "seven", "--out", "plots")
     page = first.read("plots/index.html")
-    for title in ("Validation accuracy", "Confusion matrix, CNN 3×3"):
+    for title in ("Validation accuracy", "Confusion matrix, CNN 5"):
         assert title in page
 
 

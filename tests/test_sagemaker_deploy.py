@@ -1,0 +1,810 @@
+"""Deployments: real ones, on the embedded SageMaker and S3, by the code and the parameters that AWS gets.
+
+Most tests put a linear model in NumPy in TensorFlow's place, which starts in a second; the archive, the handler, the
+model server around it and everything else are the project's own. The last test does without that.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import boto3
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from botocore.awsrequest import AWSResponse
+from conftest import REPOSITORY, free_ports, random_images
+from moto.server import ThreadedMotoServer
+from PIL import Image
+from rich.console import Console
+
+from fashion_cnn import dataset, results
+from fashion_cnn.errors import UserError
+from fashion_cnn.fashion_mnist import CLASS_NAMES
+from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud.sagemaker_api import check, operation
+from fashion_cnn.sagemaker import __main__ as commands
+from fashion_cnn.sagemaker import deployment, preflight
+from fashion_cnn.sagemaker.settings import Deploy
+from fashion_cnn.sagemaker.target import Target, connect
+from fashion_cnn.sagemaker.verification import verify
+from fashion_cnn.serving import archive
+from fashion_cnn.stages import deploy as stage
+
+SOURCE = REPOSITORY / "src"
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/fashion-cnn-endpoint"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+STARTUP_SECONDS = 4
+IMAGES = random_images(230).images
+LINEAR_MODEL_SERVER = '''
+"""The project's model server with a linear model in TensorFlow's place."""
+import json
+import sys
+from pathlib import Path
+import numpy as np
+from fashion_cnn.serving import server
+
+def load_model(folder):
+    model = np.load(folder / "1" / "saved_model.pb")
+    if model["behaviour"] == "crash":
+        sys.exit("error: this model can't be loaded")
+    if model["behaviour"] == "silent":
+        server.application = lambda ready, workers: application(lambda: None, workers)
+    def predict(body):
+        logits = np.array(json.loads(body)["instances"], np.float64).reshape(-1, 784) @ model["weights"]
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return server.Prediction(200, json.dumps({"predictions": probabilities.tolist()}).encode())
+    return predict
+
+application, server.load_model = server.application, load_model
+folder = Path(sys.argv[sys.argv.index("--archive-folder") + 1])
+load_model(folder)
+server.main()
+'''
+
+
+class Model:
+    """A linear model, its archive, and its own predictions."""
+
+    def __init__(self, folder: Path, seed: int, behaviour: str = "good") -> None:
+        weights = np.random.default_rng(seed).normal(size=(784, 10)).astype(np.float32) / 1000
+        logits = IMAGES.reshape(-1, 784).astype(np.float64) @ weights
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        self.probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+        self.archive = folder / f"{seed}-{behaviour}.tar.gz"
+        stream = io.BytesIO()
+        np.savez(stream, weights=weights, behaviour=np.array(behaviour))
+        archive.pack(stream.getvalue(), self.archive)
+        if behaviour == "broken":
+            self.archive.write_bytes(self.archive.read_bytes()[:-1000])
+
+
+class Proxy:
+    """Stands before S3 for the embedded SageMaker; answers longer than `cut_after` bytes break off, as if S3 died."""
+
+    def __init__(self, port: int, behind: int) -> None:
+        self.cut_after, self.behind, self.cuts = 1 << 40, behind, 0
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.behind))
+                for ends in ((client, server, 1 << 40), (server, client, self.cut_after)):
+                    threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def pump(self, source: socket.socket, sink: socket.socket, limit: int) -> None:
+        with contextlib.suppress(OSError):
+            while limit > 0 and (content := source.recv(2048)):
+                sink.sendall(content[:limit])
+                limit -= len(content)
+        self.cuts += limit <= 0
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+class Cloud:
+    """An embedded cloud of this file's own, reached by the endpoint addresses in the environment alone."""
+
+    def __init__(self, folder: Path) -> None:
+        first = free_ports()
+        self.folder, self.store = folder, s3.store(folder / "store")
+        self.s3 = s3.settings(self.store, first)
+        s3.start(self.store)
+        self.address = f"http://127.0.0.1:{first + 10}"
+        self.proxy = Proxy(first + 11, first)
+        self.moto = ThreadedMotoServer("127.0.0.1", first + 12, verbose=False)
+        self.moto.start()
+        moto = f"http://127.0.0.1:{first + 12}"
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": self.s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.s3.secret_key,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_ENDPOINT_URL": moto,
+            "AWS_ENDPOINT_URL_S3": self.s3.endpoint,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.address,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.address,
+        }
+        # SageMaker's own folder: its S3 is the proxy.
+        (folder / "sagemaker").mkdir()
+        (folder / "linear_model_server.py").write_text(LINEAR_MODEL_SERVER)
+        (folder / "sagemaker" / "s3.json").write_text(json.dumps(self.s3._replace(port=first + 11)._asdict()))
+        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={folder / 'sagemaker'}", f"--port={first + 10}"]
+        command += ["--model-server=linear_model_server", f"--startup-seconds={STARTUP_SECONDS}"]
+        path = f"{SOURCE}{os.pathsep}{folder}"
+        with (folder / "sagemaker.log").open("wb") as log:
+            self.process = psutil.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": path})
+        deadline = time.monotonic() + 60
+        while not self.listens(first + 10):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def listens(self, port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        self.moto.stop()
+        self.proxy.listener.close()
+        s3.stop(self.store)
+
+    def model_servers(self, endpoint: str) -> int:
+        mark = f"/deployments/{endpoint}-"
+        return sum(any(mark in part for part in child.cmdline()) for child in self.process.children())
+
+    def unpacked(self, endpoint: str) -> int:
+        return len(list((self.folder / "sagemaker" / "sagemaker" / "deployments").glob(f"{endpoint}-*")))
+
+
+def settings(endpoint: str = "fashion-cnn", **changes: Any) -> Deploy:
+    aws = {"role": ROLE, "region": s3.REGION, "bucket": s3.BUCKET} | changes.pop("aws", {})
+    return Deploy.model_validate({"target": "aws", "endpoint": endpoint, "aws": aws, **changes})
+
+
+def deploy(model: Model, endpoint: str, *, expected: Model | None = None, **changes: Any) -> dict[str, Any]:
+    """What the stage does, after packing."""
+    check = partial(verify, images=IMAGES, expected=(expected or model).probabilities, tolerance=1e-5)
+    return deployment.deploy(model.archive, connect(settings(endpoint, **changes)), check)
+
+
+def serves(model: Model, target: Target) -> bool:
+    answer = deployment.invoke(target, json.dumps({"instances": IMAGES[:1].tolist()}).encode(), "application/json")
+    (prediction,) = json.loads(answer)["predictions"]
+    return np.allclose(list(prediction["probabilities"].values()), model.probabilities[0], atol=1e-5)
+
+
+def left(target: Target) -> dict[str, list[str]]:
+    """Names of everything that there is of an endpoint."""
+    client, store = target.session.client("sagemaker"), target.session.client("s3")
+    listed = {
+        "endpoints": client.list_endpoints(NameContains=target.endpoint)["Endpoints"],
+        "configs": client.list_endpoint_configs(NameContains=target.endpoint)["EndpointConfigs"],
+        "models": client.list_models(NameContains=target.endpoint)["Models"],
+        "archives": store.list_objects_v2(Bucket=s3.BUCKET, Prefix=target.prefix).get("Contents", []),
+    }
+    names = ("EndpointName", "EndpointConfigName", "ModelName", "Key")
+    return {kind: [one[name] for one in listed[kind]] for kind, name in zip(listed, names, strict=True)}
+
+
+def exactly(deployed: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        "endpoints": [deployed["endpoint"]],
+        "configs": [deployed["endpoint_config"]],
+        "models": [deployed["model"]],
+        "archives": [deployed["archive"].removeprefix(f"s3://{s3.BUCKET}/")],
+    }
+
+
+NOTHING: dict[str, list[str]] = {"endpoints": [], "configs": [], "models": [], "archives": []}
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every call that a session of boto3 made so far: service, operation, parameters."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, calls: list[Any]) -> Iterator[Cloud]:
+    class Session(boto3.Session):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.events.register("provide-client-params", self.record)
+
+        def record(self, params: Any, model: Any, **_: Any) -> None:
+            calls.append((model.service_model.service_name, model.name, dict(params)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+        for name, value in cloud.environment.items():
+            patch.setenv(name, value)
+        patch.setattr(boto3, "Session", Session)
+        patch.setattr(deployment, "POLL_SECONDS", 0.05)
+        try:
+            boto3.Session(region_name=s3.REGION).client("iam").create_role(
+                RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(TRUST)
+            )
+            yield cloud
+        finally:
+            cloud.end()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    folder = tmp_path_factory.mktemp("models")
+    bad = ("broken", "crash", "silent")
+    return {
+        "first": Model(folder, 1), "second": Model(folder, 2),
+        **{behaviour: Model(folder, 3 + number, behaviour) for number, behaviour in enumerate(bad)},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served(cloud: Cloud, models: dict[str, Model]) -> dict[str, Any]:  # noqa: ARG001
+    """An endpoint, fashion-cnn-served, on which the first model was deployed."""
+    return deploy(models["first"], "fashion-cnn-served", aws={"tags": {"owner": "me"}})
+
+
+def test_what_was_deployed_is_in_service_and_answers_as_the_model_does(
+    served: dict[str, Any], models: dict[str, Model]
+) -> None:
+    target = connect(settings("fashion-cnn-served"))
+    assert left(target) == exactly(served)
+    assert serves(models["first"], target)
+    assert served["verification"]["images"] == len(IMAGES)
+    assert served["verification"]["top1_agreement"] == 1
+    assert 0 < served["verification"]["max_probability_difference"] < 1e-6
+    stored = target.session.client("s3").get_object(Bucket=s3.BUCKET, Key=exactly(served)["archives"][0])
+    assert stored["Body"].read() == models["first"].archive.read_bytes()
+
+
+def test_everything_carries_the_projects_tag_and_the_users(served: dict[str, Any]) -> None:
+    client = connect(settings()).session.client("sagemaker")
+    for kind, name in {"endpoint": "endpoint", "endpoint_config": "endpoint-config", "model": "model"}.items():
+        arn = f"arn:aws:sagemaker:{s3.REGION}:000000000000:{name}/{served[kind]}"
+        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+        assert tags == {"project": "fashion-cnn", "owner": "me"}
+
+
+def test_the_same_again_makes_changes_and_uploads_nothing_and_reports_the_same(
+    served: dict[str, Any], models: dict[str, Model], calls: list[Any]
+) -> None:
+    before = len(calls)
+    assert deploy(models["first"], "fashion-cnn-served", aws={"tags": {"owner": "me"}}) == served
+    operations = {operation for _, operation, _ in calls[before:]}
+    assert "InvokeEndpoint" in operations
+    assert not {name for name in operations if name.startswith(("Create", "Update", "Delete", "Put"))}
+
+
+def test_an_update_replaces_the_model_and_removes_what_it_replaced(cloud: Cloud, models: dict[str, Model]) -> None:
+    deploy(models["first"], "fashion-cnn-updated")
+    after = deploy(models["second"], "fashion-cnn-updated")
+    target = connect(settings("fashion-cnn-updated"))
+    assert serves(models["second"], target)
+    assert left(target) == exactly(after)
+    deployment.undeploy(target)
+    assert left(target) == NOTHING
+    assert cloud.unpacked("fashion-cnn-updated") == cloud.model_servers("fashion-cnn-updated") == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("broken", "did not come into service .* Failed to extract model data archive"),
+        ("crash", "did not come into service .* error: this model can't be loaded"),
+        ("silent", f"did not come into service .* did not pass the ping health check in {STARTUP_SECONDS} s"),
+        ("S3 gone", "did not come into service .* Failed to download model data"),
+        ("wrong", r"answers otherwise than the model: the same class for \d.*allowed: 100 %"),
+    ],
+    ids=["broken", "crash", "silent", "S3 gone", "wrong"],
+)
+def test_a_failed_update_says_why_and_leaves_what_served_before_and_nothing_else(
+    cloud: Cloud, served: dict[str, Any], models: dict[str, Model], failure: str, reason: str
+) -> None:
+    target = connect(settings("fashion-cnn-served"))
+    cloud.proxy.cut_after = 5000 if failure == "S3 gone" else 1 << 40
+    with pytest.raises(UserError, match=reason) as error:
+        deploy(
+            models.get(failure, models["second"]),
+            "fashion-cnn-served",
+            expected=models["first" if failure == "wrong" else "second"],
+        )
+    cloud.proxy.cut_after = 1 << 40
+    assert "\n" not in str(error.value)
+    assert (failure == "S3 gone") == bool(cloud.proxy.cuts)
+    cloud.proxy.cuts = 0
+    assert serves(models["first"], target)
+    assert left(target) == exactly(served)
+    assert cloud.unpacked("fashion-cnn-served") == cloud.model_servers("fashion-cnn-served") == 1
+
+
+@pytest.mark.parametrize("failure", ["crash", "wrong"])
+def test_a_failed_first_deployment_leaves_nothing(cloud: Cloud, models: dict[str, Model], failure: str) -> None:
+    name = f"fashion-cnn-none-{failure}"
+    with pytest.raises(UserError):
+        deploy(models.get(failure, models["second"]), name, expected=models["first"])
+    assert left(connect(settings(name))) == NOTHING
+    assert cloud.unpacked(name) == cloud.model_servers(name) == 0
+
+
+def test_a_deployment_that_takes_too_long_is_rolled_back(cloud: Cloud, models: dict[str, Model]) -> None:
+    with pytest.raises(UserError, match=r"still Creating after 0\.6 s; deploy\.timeout_minutes"):
+        deploy(models["silent"], "fashion-cnn-slow", timeout_minutes=0.01)
+    assert left(connect(settings("fashion-cnn-slow"))) == NOTHING
+    assert cloud.model_servers("fashion-cnn-slow") == 0
+
+
+def test_an_ended_deployment_is_rolled_back_before_it_ends(
+    cloud: Cloud, models: dict[str, Model], tmp_path: Path
+) -> None:
+    script = tmp_path / "deploy.py"
+    script.write_text(
+        "import signal, sys\nfrom pathlib import Path\nfrom fashion_cnn.sagemaker import deployment\n"
+        "from fashion_cnn.sagemaker.settings import Deploy\nfrom fashion_cnn.sagemaker.target import connect\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "target = connect(Deploy.model_validate_json(sys.argv[2]))\n"
+        "deployment.deploy(Path(sys.argv[1]), target, None)\n"
+    )
+    chosen = settings("fashion-cnn-ended")
+    command = [sys.executable, str(script), str(models["silent"].archive), chosen.model_dump_json()]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        while "Creating" not in run.stdout.readline():
+            assert run.poll() is None
+        run.send_signal(signal.SIGTERM)
+        _, errors = run.communicate(timeout=60)
+    assert errors.strip().endswith("KeyboardInterrupt")
+    assert left(connect(chosen)) == NOTHING
+    assert cloud.model_servers("fashion-cnn-ended") == 0
+
+
+def test_what_a_killed_deployment_left_goes_with_the_next(served: dict[str, Any], models: dict[str, Model]) -> None:
+    target = connect(settings("fashion-cnn-served"))
+    plan = deployment.plan_for(models["second"].archive, target)
+    deployment.create_model(plan, deployment.upload(models["second"].archive, plan, target), target)
+    deployment.create_config(plan, target)
+    assert left(target) != exactly(served)
+    deploy(models["first"], "fashion-cnn-served")
+    assert left(target) == exactly(served)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_failed_endpoint_is_replaced(models: dict[str, Model]) -> None:
+    target = connect(settings("fashion-cnn-failed"))
+    plan = deployment.plan_for(models["broken"].archive, target)
+    deployment.create_model(plan, deployment.upload(models["broken"].archive, plan, target), target)
+    deployment.create_config(plan, target)
+    with pytest.raises(UserError, match="Failed to extract"):
+        deployment.bring(plan.name, target, 60, guarded=True)
+    deployed = deploy(models["first"], "fashion-cnn-failed")
+    assert left(target) == exactly(deployed)
+    deployment.undeploy(target)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_what_others_made_is_never_touched_even_under_the_projects_names(
+    models: dict[str, Model],
+) -> None:
+    target = connect(settings("fashion-cnn-foreign"))
+    plan = deployment.plan_for(models["first"].archive, target)
+    uri = deployment.upload(models["first"].archive, plan, target)
+    client = target.session.client("sagemaker")
+    client.create_model(
+        ModelName=plan.name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", "ModelDataUrl": uri}
+    )
+    with pytest.raises(UserError, match=r"model/fashion-cnn-foreign-.* lacks the tag project = fashion-cnn"):
+        deploy(models["first"], "fashion-cnn-foreign")
+    client.create_endpoint_config(
+        EndpointConfigName="theirs",
+        ProductionVariants=[
+            {"VariantName": "a", "ModelName": plan.name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        ],
+    )
+    deployment.upload(models["first"].archive, plan, target)
+    client.create_endpoint(EndpointName="fashion-cnn-foreign", EndpointConfigName="theirs")
+    for attempt in (lambda: deploy(models["first"], "fashion-cnn-foreign"), lambda: deployment.undeploy(target)):
+        with pytest.raises(UserError, match=r"endpoint/fashion-cnn-foreign exists and was not made by this project"):
+            attempt()
+    assert client.describe_endpoint(EndpointName="fashion-cnn-foreign")["EndpointConfigName"] == "theirs"
+    assert client.describe_model(ModelName=plan.name)["ModelName"] == plan.name
+    client.delete_endpoint(EndpointName="fashion-cnn-foreign")
+
+
+def test_undeploy_removes_the_endpoint_and_its_parts_and_nothing_else(
+    served: dict[str, Any], models: dict[str, Model]
+) -> None:
+    target = connect(settings("fashion-cnn-short"))
+    store = target.session.client("s3")
+    store.put_object(Bucket=s3.BUCKET, Key="dvc/files", Body=b"kept")
+    # Names that begin as the endpoint's do.
+    longer = deploy(models["first"], "fashion-cnn-short-lived")
+    deployed = deploy(models["second"], "fashion-cnn-short")
+    assert deployment.endpoints(target)[:2] == ["fashion-cnn-short", "fashion-cnn-short-lived"]
+    assert sorted(deployment.undeploy(target)) == sorted([
+        f"archive {deployed['archive']}",
+        "endpoint fashion-cnn-short",
+        f"endpoint configuration {deployed['endpoint_config']}",
+        f"model {deployed['model']}",
+    ])  # fmt: skip
+    assert deployment.undeploy(target) == []
+    assert store.get_object(Bucket=s3.BUCKET, Key="dvc/files")["Body"].read() == b"kept"
+    for other, endpoint in {"fashion-cnn-short-lived": longer, "fashion-cnn-served": served}.items():
+        assert left(connect(settings(other))) == exactly(endpoint)
+    deployment.undeploy(connect(settings("fashion-cnn-short-lived")))
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_request_that_aws_refuses_is_one_line_and_leaves_nothing(models: dict[str, Model]) -> None:
+    with pytest.raises(UserError, match="CreateEndpoint: ResourceLimitExceeded: .* Instances") as error:
+        deploy(models["first"], "fashion-cnn-refused", aws={"instances": 9})
+    assert "\n" not in str(error.value)
+    assert left(connect(settings("fashion-cnn-refused"))) == NOTHING
+
+
+CHECKED = partial(verify, images=IMAGES[:20], expected=np.eye(10, dtype=np.float32)[np.arange(20) % 10], tolerance=0.1)
+
+
+def answering(probabilities: np.ndarray) -> Any:
+    """An endpoint that answers these probabilities, whatever it is sent, in the order of the requests."""
+    rest = iter(np.concatenate([probabilities, probabilities[:10], probabilities[:5]]))
+
+    def invoke(body: bytes, content_type: str) -> bytes:
+        count = {"application/x-npy": 20, "application/json": 10, "image/png": 1}[content_type]
+        rows = [dict(zip(CLASS_NAMES, next(rest).tolist(), strict=True)) for _ in range(count)]
+        assert body
+        return json.dumps({"predictions": [{"probabilities": row} for row in rows]}).encode()
+
+    return invoke
+
+
+def test_answers_within_the_tolerance_are_accepted() -> None:
+    agreement = CHECKED(answering(np.eye(10)[np.arange(20) % 10] * 0.95))
+    assert agreement.top1_agreement == 1
+    assert agreement.max_probability_difference == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("wrong", [0.89, float("nan")])
+def test_one_probability_beyond_the_tolerance_is_refused(wrong: float) -> None:
+    probabilities = np.eye(10)[np.arange(20) % 10]
+    probabilities[19, 9] = wrong
+    with pytest.raises(UserError, match="answers otherwise than the model"):
+        CHECKED(answering(probabilities))
+
+
+def test_one_other_class_is_refused_whatever_the_tolerance() -> None:
+    probabilities = np.eye(10)[np.arange(20) % 10]
+    probabilities[15] = probabilities[14]
+    with pytest.raises(UserError, match=r"the same class for 97\.14% of 35 answers"):
+        CHECKED(answering(probabilities), tolerance=1)
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b"[]", b'{"predictions": [{"probabilities": {"Bag": 1}}]}'])
+def test_an_answer_that_is_no_prediction_is_refused(answer: bytes) -> None:
+    with pytest.raises(UserError, match="is no prediction"):
+        CHECKED(lambda *_: answer)
+
+
+def test_too_few_predictions_are_refused() -> None:
+    with pytest.raises(UserError, match="answered 0 predictions to 35 images"):
+        CHECKED(lambda *_: b'{"predictions": []}')
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aws": {"role": None, "bucket": None}}, "deploy.target = 'aws' needs deploy.aws.role, deploy.aws.bucket"),
+        (
+            {"aws": {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "instances": 2, "canary_percent": 10}},
+            "deploy.aws.serverless excludes canary_percent, instances",
+        ),
+        (
+            {"aws": {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "network_isolation": True}},
+            "deploy.aws.serverless excludes network_isolation",
+        ),
+        ({"aws": {"canary_percent": 10}}, "deploy.aws.canary_percent = 10 needs at least 2 instances"),
+        ({"aws": {"tags": {"project": "x"}}}, "deploy.aws.tags names project"),
+        ({"aws": {"tags": {"AWS:x": "x"}}}, "deploy.aws.tags names AWS:x"),
+        ({"aws": {"serverless": {"memory_mb": 1500, "max_concurrency": 5}}}, "memory_mb"),
+        ({"endpoint": "other"}, "endpoint"),
+        ({"endpoint": "fashion-cnn--a"}, "endpoint"),
+        ({"endpoint": f"fashion-cnn-{'a' * 39}"}, "endpoint"),
+        ({"timeout_minutes": 0}, "timeout_minutes"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        settings(**changes)
+
+
+def test_nothing_goes_to_aws_unless_a_person_writes_so() -> None:
+    assert Deploy().target == "local"
+
+
+class Aws:
+    """Answers a session's calls of SageMaker and S3 as AWS does, without sending them; keeps the requests."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self.requests: dict[str, dict[str, Any]] = {}
+        session.events.register("provide-client-params", self.keep)
+        session.events.register("before-call", self.answer)
+
+    def keep(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.requests[model.name] = params
+
+    def answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
+        status = 200
+        parsed: dict[str, Any] = {}
+        kind = model.name.removeprefix("Describe")
+        if model.name == "ListTags":
+            parsed = {"Tags": [{"Key": "project", "Value": "fashion-cnn"}]}
+        elif model.name == "HeadObject" or (kind != model.name and f"Create{kind}" not in self.requests):
+            status, parsed = 404, {"Error": {"Code": "ValidationException", "Message": "Could not find it."}}
+        elif kind != model.name:
+            known = self.requests[f"Create{kind}"] | {"EndpointStatus": "InService", "CreationTime": 0}
+            known |= self.requests.get("UpdateEndpoint", {}) if kind == "Endpoint" else {}
+            part = {"Endpoint": "endpoint", "EndpointConfig": "endpoint-config", "Model": "model"}[kind]
+            known[f"{kind}Arn"] = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:{part}/{known[f'{kind}Name']}"
+            known["LastModifiedTime"] = 0
+            parsed = {name: value for name, value in known.items() if name in model.output_shape.members}
+        return AWSResponse("", status, {}, None), parsed | {"ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+def requests_for(archive_file: Path, *configs: str, **aws: Any) -> dict[str, dict[str, Any]]:
+    """What AWS would be sent for a deployment, a second time for an update."""
+    target = connect(settings("fashion-cnn-shapes", aws=aws))
+    stub = Aws(target.session)
+    plan = deployment.plan_for(archive_file, target)
+    deployment.create_model(plan, deployment.upload(archive_file, plan, target), target)
+    deployment.create_config(plan, target)
+    for config in configs or (plan.name,):
+        deployment.bring(config, target, 60, guarded=True)
+    return stub.requests
+
+
+@pytest.mark.usefixtures("cloud")
+def test_key_isolation_canary_and_alarms_reach_sagemaker(models: dict[str, Model]) -> None:
+    requests = requests_for(
+        models["first"].archive, "one", "two", kms_key="alias/key", network_isolation=True, instances=4,
+        canary_percent=25, alarms=["errors"],
+    )  # fmt: skip
+    assert requests["PutObject"]["ServerSideEncryption"] == "aws:kms"
+    assert requests["PutObject"]["SSEKMSKeyId"] == "alias/key"
+    assert requests["CreateModel"]["EnableNetworkIsolation"] is True
+    assert requests["CreateEndpointConfig"]["KmsKeyId"] == "alias/key"
+    update = requests["UpdateEndpoint"]
+    assert update["EndpointConfigName"] == "two"
+    assert update["DeploymentConfig"] == {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 300,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+            },
+            "MaximumExecutionTimeoutInSeconds": 600,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+    }
+    for name in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"):
+        check(requests[name], operation("sagemaker", name).input_shape)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_serverless_variant_names_no_instances(models: dict[str, Model]) -> None:
+    requests = requests_for(models["first"].archive, serverless={"memory_mb": 2048, "max_concurrency": 5})
+    (variant,) = requests["CreateEndpointConfig"]["ProductionVariants"]
+    assert variant.pop("ModelName").startswith("fashion-cnn-shapes-")
+    assert variant == {"VariantName": "AllTraffic", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+    check(requests["CreateEndpointConfig"], operation("sagemaker", "CreateEndpointConfig").input_shape)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_another_hosting_is_another_deployment_of_the_same_archive(models: dict[str, Model]) -> None:
+    changes = [{}, {"instances": 2}, {"instance_type": "ml.c5.large"}, {"kms_key": "key"}, {"network_isolation": True}]
+    plans = [deployment.plan_for(models["first"].archive, connect(settings(aws=aws))) for aws in changes]
+    assert len({plan.name for plan in plans}) == len(changes)
+    assert len({plan.key for plan in plans}) == 1
+
+
+def needed(service: str, name: str, request: dict[str, Any]) -> list[tuple[str, str]]:
+    """The IAM actions that a call needs, each with the resource it is on.
+
+    Source: docs.aws.amazon.com/service-authorization/latest/reference, the pages of these services, and
+    docs.aws.amazon.com/sagemaker/latest/dg/api-permissions-reference.html.
+    """
+    kinds = {"EndpointConfigName": "endpoint-config", "ModelName": "model", "EndpointName": "endpoint"}
+    if service in ("sagemaker", "sagemaker-runtime"):
+        resources = [f"arn:aws:sagemaker:REGION:ACCOUNT:{kinds[key]}/{request[key]}" for key in kinds if key in request]
+        if "ResourceArn" in request:
+            resources = ["arn:aws:sagemaker:REGION:ACCOUNT:" + request["ResourceArn"].split(":", 5)[5]]
+        actions = [(f"sagemaker:{name}", resource) for resource in resources or ["*"]]
+        if "Tags" in request:
+            actions += [("sagemaker:AddTags", resource) for resource in resources]
+        if "ExecutionRoleArn" in request:
+            actions.append(("iam:PassRole", "arn:aws:iam::ACCOUNT:role/ROLE"))
+        if "KmsKeyId" in request:
+            actions.append(("kms:CreateGrant", "arn:aws:kms:REGION:ACCOUNT:key/KEY"))
+        return actions
+    bucket = f"arn:aws:s3:::{request.get('Bucket', '')}".replace(s3.BUCKET, "BUCKET", 1)
+    archive_file = f"{bucket}/{request.get('Key')}"
+    key = "arn:aws:kms:REGION:ACCOUNT:key/KEY"
+    return {
+        ("sts", "GetCallerIdentity"): [("sts:GetCallerIdentity", "*")],
+        ("iam", "GetRole"): [("iam:GetRole", "arn:aws:iam::ACCOUNT:role/ROLE")],
+        ("cloudwatch", "DescribeAlarms"): [("cloudwatch:DescribeAlarms", "*")],
+        ("kms", "DescribeKey"): [("kms:DescribeKey", key)],
+        ("s3", "HeadBucket"): [("s3:ListBucket", bucket)],
+        ("s3", "ListObjectsV2"): [("s3:ListBucket", bucket)],
+        # Without s3:ListBucket, what is not there is forbidden.
+        ("s3", "HeadObject"): [("s3:GetObject", archive_file), ("s3:ListBucket", bucket)],
+        ("s3", "DeleteObject"): [("s3:DeleteObject", archive_file)],
+        ("s3", "PutObject"): [("s3:PutObject", archive_file)]
+        + ([("kms:GenerateDataKey", key)] if "SSEKMSKeyId" in request else []),
+    }[service, name]
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_policy_in_the_docs_allows_every_call_and_no_action_that_no_call_needs(
+    models: dict[str, Model], calls: list[Any]
+) -> None:
+    before = len(calls)
+    session = boto3.Session(region_name=s3.REGION)
+    key = session.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    session.client("cloudwatch").put_metric_alarm(
+        AlarmName="errors", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0,
+        MetricName="Invocation5XXErrors", Namespace="AWS/SageMaker", Period=60, Statistic="Sum",
+    )  # fmt: skip
+    del calls[before:]
+    name = "fashion-cnn-policy"
+    preflight.require(connect(settings(name, aws={"kms_key": key, "alarms": ["errors"]})), models["first"].archive)
+    deploy(models["first"], name)
+    deploy(models["second"], name)
+    with pytest.raises(UserError):
+        deploy(models["broken"], name)
+    commands.ask(connect(settings(name)), json.dumps({"instances": IMAGES[:1].tolist()}).encode(), "application/json")
+    deployment.endpoints(connect(settings(name)))
+    deployment.undeploy(connect(settings(name)))
+    requests_for(models["first"].archive, "fashion-cnn-one", "fashion-cnn-two", kms_key=key, alarms=["errors"])
+    used = {pair for call in calls[before:] for pair in needed(*call)}
+
+    policy = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+    allowed = [
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in preflight._listed(statement["Action"])
+        for resource in preflight._listed(statement["Resource"])
+    ]
+    assert {action for action, _ in used} == {action for action, _ in allowed}
+    for action, resource in used:
+        assert any(action == one and fnmatchcase(resource, pattern) for one, pattern in allowed), (action, resource)
+    conditions = {statement["Sid"]: statement.get("Condition") for statement in policy["Statement"]}
+    assert conditions["PassExecutionRole"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    session.client("iam").create_policy(PolicyName="policy", PolicyDocument=json.dumps(policy))
+
+
+def test_the_probabilities_are_readable_without_colour() -> None:
+    printed = io.StringIO()
+    chances = {"Coat": 0.25, "Bag": 0.75, **dict.fromkeys(set(CLASS_NAMES) - {"Coat", "Bag"}, 0.0)}
+    commands.show(chances, Console(file=printed, no_color=True, width=80))
+    first, _, *rows = printed.getvalue().splitlines()
+    assert first == "Bag"
+    assert [row.split()[:2] for row in rows[:2]] == [["Bag", "75.00%"], ["Coat", "25.00%"]]
+    assert [row.count("━") for row in rows[:3]] == [30, 10, 0]
+    assert len(rows) == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "can't be read"),
+        (b"GIF89a", "neither PNG nor JPEG"),
+        (b"\xff\xd8\xff" + bytes(6 << 20), "allowed: up to"),
+    ],
+)
+def test_what_is_no_picture_is_refused_before_anything_starts(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "picture.png"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        commands.read_picture(path)
+
+
+@pytest.fixture
+def study(workspace: Path) -> Iterator[Path]:
+    """A workspace with a trained candidate, and an embedded cloud of its own that does not run yet."""
+    import keras
+
+    from fashion_cnn.training import save_network
+
+    for folder in ("data/prepared", "models/candidate"):
+        (workspace / folder).mkdir(parents=True)
+    test = random_images(130)
+    dataset.save({"test": test}, workspace / "data/prepared")
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    network = keras.Sequential([keras.Input((28, 28), dtype="uint8"), *layers])
+    save_network(network, workspace / "models/candidate/model.keras")
+    probabilities = network.predict(test.images, verbose=0)[np.newaxis]
+    result = results.Result({}, pd.DataFrame({"seed": [0]}), probabilities, test.labels)
+    results.save(result, workspace / "models/candidate")
+    store = s3.store(workspace / "cloud")
+    s3.settings(store, free_ports())
+    before = signal.getsignal(signal.SIGTERM)
+    # What a person set up for AWS must not get in the way.
+    persons = {"AWS_PROFILE": "no-such-profile", "AWS_SESSION_TOKEN": "of another account"}
+    with mock.patch.dict(os.environ, {"FASHION_CNN_CLOUD": str(store.folder), **persons}):
+        yield workspace
+    signal.signal(signal.SIGTERM, before)
+    sagemaker.stop(store)
+    s3.stop(store)
+
+
+def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.main()
+    assert "the same class for all 130 images" in capsys.readouterr().out
+    report = json.loads((study / "reports/deployment.json").read_text())
+    assert report["target"] == "local"
+    assert report["verification"]["images"] == 130
+    assert report["verification"]["top1_agreement"] == 1
+    assert report["verification"]["max_probability_difference"] < 1e-5
+    assert list((study / "reports").iterdir()) == [study / "reports/deployment.json"]
+
+    test, candidate = dataset.load(study / "data/prepared", "test"), results.load(study / "models/candidate")
+    Image.fromarray(test.images[7]).save(study / "garment.png")
+    predict = ["predict", str(study / "garment.png")]
+    assert commands.main(predict) == 0
+    first, _, highest, *_ = capsys.readouterr().out.splitlines()
+    assert first == CLASS_NAMES[candidate.probabilities[0, 7].argmax()]
+    assert f"{candidate.probabilities[0, 7].max():.2%}" in highest
+
+    assert commands.main(["undeploy"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("removed")] == [
+        f"removed endpoint {report['endpoint']}",
+        f"removed endpoint configuration {report['endpoint_config']}",
+        f"removed model {report['model']}",
+        f"removed archive {report['archive']}",
+    ]
+    assert commands.main(predict) == 1
+    assert capsys.readouterr().err == (
+        "error: the endpoint fashion-cnn does not exist or is not in service; `dvc repro deploy` deploys it\n"
+    )
+
+
+def test_a_stage_without_a_candidate_is_one_line_and_leaves_no_report(prepared: Path) -> None:
+    command = [sys.executable, "-m", "fashion_cnn.stages.deploy"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: models/candidate/metrics.json: not found; `dvc repro candidate` makes it\n"
+    assert not (prepared.parents[1] / "reports").exists()

@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test lint format lock cloud-up cloud-down cloud-status
+.PHONY: help env repro predict undeploy test lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,12 +25,20 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: env  ## run the whole study, push its results to the store, print the table
+repro: env  ## run the whole study, deploy the candidate, push all results to the store, print the table
 	dvc repro --pull
+	@# The report of a deployment may come from the store; an endpoint can't.
+	@python -m fashion_cnn.sagemaker status || dvc repro --force --single-item deploy
 	dvc push --run-cache
 	@cat reports/comparison/summary.md
 	@echo
 	@echo "The report: $(CURDIR)/reports/index.html"
+
+predict: env  ## ask the deployed model: make predict IMAGE=picture.png
+	@python -m fashion_cnn.sagemaker predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"
+
+undeploy: env  ## remove the endpoint and all that belongs to it
+	@python -m fashion_cnn.sagemaker undeploy
 
 test: env  ## run the whole test suite
 	pytest --numprocesses 2 --dist loadfile

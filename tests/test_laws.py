@@ -10,7 +10,7 @@ from typing import Any
 import grimp
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import REPOSITORY, free_ports
 
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
@@ -65,12 +65,18 @@ def test_the_code_dependencies_of_a_stage_are_its_import_closure(stage: str, imp
         path = Path("src", *module.split("."))
         is_package = (REPOSITORY / path).is_dir()
         closure.add(f"{path}/__init__.py" if is_package else f"{path}.py")
-    templates = {f"{SOURCE}templates"} if "fashion_cnn.report" in modules else set()
-    assert dependencies(stage, code=True) == closure | templates
+    read_as_files = {
+        "fashion_cnn.report": f"{SOURCE}templates",
+        "fashion_cnn.serving.archive": f"{SOURCE}serving/inference.py",
+    }
+    closure |= {file for module, file in read_as_files.items() if module in modules}
+    assert dependencies(stage, code=True) == closure
 
 
 @pytest.fixture(scope="module")
-def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> dict[str, list[dict[str, Any]]]:
+def traces(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path
+) -> dict[str, list[dict[str, Any]]]:
     """What each stage read when all of them ran, in three processes, on a few real images."""
     folder = tmp_path_factory.mktemp("traced")
     (folder / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
@@ -79,15 +85,21 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> dic
     values["train"]["epochs"] = 1
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY / "src"),
+        "FASHION_MNIST_DIR": str(real_raw_data),
+        "FASHION_CNN_CLOUD": str(folder / "cloud"),
+    }
+    cloud = [sys.executable, "-m", "fashion_cnn.localcloud"]
+    subprocess.run([*cloud, "up", "--port", str(free_ports())], env=environment, check=True)
+    request.addfinalizer(lambda: subprocess.run([*cloud, "down"], env=environment, check=True))
+
     def run(*stages: str) -> list[dict[str, Any]]:
         done = subprocess.run(
             [sys.executable, REPOSITORY / "tests" / "trace_stages.py", *stages],
             cwd=folder,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(REPOSITORY / "src"),
-                "FASHION_MNIST_DIR": str(real_raw_data),
-            },
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
@@ -102,9 +114,10 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> dic
         "train:candidate:kernel=7", "train:candidate:kernel=5", "train:candidate:kernel=3",
     )  # fmt: skip
     (compare,) = run("compare")
+    (deploy,) = run("deploy")
     return {
         "fetch": [fetch], "preprocess": [preprocess], "eda": [eda], "baseline": [baseline], "cnn3": [cnn3],
-        "cnn5": [cnn5], "candidate": candidate, "compare": [compare],
+        "cnn5": [cnn5], "candidate": candidate, "compare": [compare], "deploy": [deploy],
     }  # fmt: skip
 
 
@@ -114,7 +127,10 @@ def test_every_stage_of_the_pipeline_is_traced(traces: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_the_parameters_of_a_stage_are_those_it_reads(stage: str, traces: dict[str, Any]) -> None:
-    assert parameters(stage) == set().union(*(trace["params"] for trace in traces[stage]))
+    read = set().union(*(trace["params"] for trace in traces[stage]))
+    if stage == "deploy":
+        read |= {name for name in parameters(stage) if name.startswith("deploy.aws.")}  # read where the target is aws
+    assert parameters(stage) == read
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
@@ -123,7 +139,7 @@ def test_the_files_a_stage_reads_are_its_dependencies(stage: str, traces: dict[s
                for out in PIPELINE[stage].get(key, [])}  # fmt: skip
     read = {
         file for trace in traces[stage] for file in trace["files"]
-        if file != "params.yaml" and not any(file.startswith(out) for out in written)
+        if file != "params.yaml" and not file.startswith("cloud/") and not any(file.startswith(out) for out in written)
     }  # fmt: skip
     from_pyproject = any("pyproject.toml" in entry for entry in PIPELINE[stage].get("params", []))
     named = dependencies(stage, code=False) | ({"pyproject.toml"} if from_pyproject else set())

@@ -62,6 +62,36 @@ def test_an_unknown_parameter_is_refused_and_the_known_ones_are_named(set_params
         params.load(set_params(**{name: 1}))
 
 
+def test_a_number_is_read_as_dvc_writes_it(workspace: Path) -> None:
+    path = workspace / "params.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-05"))
+    assert params.load().train.learning_rate == 1e-5
+
+
+def test_a_change_replaces_a_value_of_the_file_and_is_checked() -> None:
+    assert params.load(changes={"deploy.endpoint": "fashion-cnn-2"}).deploy.endpoint == "fashion-cnn-2"
+    with pytest.raises(UserError, match="deploy.target = 'azure' is not allowed; allowed: local or aws"):
+        params.load(changes={"deploy.target": "azure"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "aws"}, "needs deploy.aws.role, deploy.aws.region, deploy.aws.bucket"),
+        ({"aws.serverless": {"memory_mb": 2048}}, "deploy.aws.serverless.max_concurrency is missing"),
+        ({"aws.serverless": {"memory_mb": 3, "max_concurrency": 5}}, "deploy.aws.serverless.memory_mb = 3 is not"),
+        ({"aws.serverless": 5}, "deploy.aws.serverless = 5 is not allowed; allowed: null or"),
+        ({"aws.tags": {"a": 3}}, "deploy.aws.tags = 3 is not allowed; allowed: a mapping"),
+        ({"aws.alarms": ["a", ""]}, "deploy.aws.alarms = '' is not allowed; allowed: a list"),
+        ({"endpoint": "other"}, "deploy.endpoint = 'other' is not allowed; allowed: fashion-cnn"),
+    ],
+)
+def test_a_mistake_in_the_deployment_is_found_by_the_first_stage(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        params.load(changes={f"deploy.{name}": value for name, value in changes.items()})
+    assert message in str(error.value)
+
+
 def test_every_mistake_is_reported_at_once(set_params: SetParams) -> None:
     with pytest.raises(UserError, match=r"kernel = 0 .*; train\.epochs = -1 "):
         params.load(set_params(kernel=0, **{"train.epochs": -1}))

@@ -37,9 +37,9 @@ from fashion_cnn.errors import UserError
 from fashion_cnn.fashion_mnist import CLASS_NAMES
 from fashion_cnn.localcloud import s3, sagemaker
 from fashion_cnn.localcloud.sagemaker_api import check, operation
+from fashion_cnn.params import Deploy
 from fashion_cnn.sagemaker import __main__ as commands
 from fashion_cnn.sagemaker import deployment, preflight
-from fashion_cnn.sagemaker.settings import Deploy
 from fashion_cnn.sagemaker.target import Target, connect
 from fashion_cnn.sagemaker.verification import verify
 from fashion_cnn.serving import archive
@@ -367,7 +367,7 @@ def test_an_ended_deployment_is_rolled_back_before_it_ends(
     script = tmp_path / "deploy.py"
     script.write_text(
         "import signal, sys\nfrom pathlib import Path\nfrom fashion_cnn.sagemaker import deployment\n"
-        "from fashion_cnn.sagemaker.settings import Deploy\nfrom fashion_cnn.sagemaker.target import connect\n"
+        "from fashion_cnn.params import Deploy\nfrom fashion_cnn.sagemaker.target import connect\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "target = connect(Deploy.model_validate_json(sys.argv[2]))\n"
         "deployment.deploy(Path(sys.argv[1]), target, None)\n"
@@ -756,6 +756,9 @@ def study(workspace: Path) -> Iterator[Path]:
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]
     result = results.Result({}, pd.DataFrame({"seed": [0]}), probabilities, test.labels)
     results.save(result, workspace / "models/candidate")
+    (workspace / "reports").mkdir()
+    headline = {"candidate": {"kernel": 3, "test_accuracy": 0.5}}
+    (workspace / "reports/metrics.json").write_text(json.dumps(headline))
     store = s3.store(workspace / "cloud")
     s3.settings(store, free_ports())
     before = signal.getsignal(signal.SIGTERM)
@@ -771,14 +774,17 @@ def study(workspace: Path) -> Iterator[Path]:
 def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert commands.main(["status"]) == 3
+    assert "nothing was deployed" in capsys.readouterr().out
     stage.main()
     assert "the same class for all 130 images" in capsys.readouterr().out
+    assert commands.main(["status"]) == 0
     report = json.loads((study / "reports/deployment.json").read_text())
-    assert report["target"] == "local"
+    assert (report["target"], report["kernel"], report["test_accuracy"]) == ("local", 3, 0.5)
     assert report["verification"]["images"] == 130
     assert report["verification"]["top1_agreement"] == 1
     assert report["verification"]["max_probability_difference"] < 1e-5
-    assert list((study / "reports").iterdir()) == [study / "reports/deployment.json"]
+    assert sorted(path.name for path in (study / "reports").iterdir()) == ["deployment.json", "metrics.json"]
 
     test, candidate = dataset.load(study / "data/prepared", "test"), results.load(study / "models/candidate")
     Image.fromarray(test.images[7]).save(study / "garment.png")
@@ -795,6 +801,8 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
         f"removed model {report['model']}",
         f"removed archive {report['archive']}",
     ]
+    assert commands.main(["status"]) == 3
+    assert "does not serve" in capsys.readouterr().out
     assert commands.main(predict) == 1
     assert capsys.readouterr().err == (
         "error: the endpoint fashion-cnn does not exist or is not in service; `dvc repro deploy` deploys it\n"

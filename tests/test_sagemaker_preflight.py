@@ -14,8 +14,8 @@ from conftest import free_ports
 from moto.server import ThreadedMotoServer
 
 from fashion_cnn.errors import UserError
+from fashion_cnn.params import Deploy
 from fashion_cnn.sagemaker import preflight
-from fashion_cnn.sagemaker.settings import Deploy
 from fashion_cnn.sagemaker.target import Target, connect
 from fashion_cnn.serving.archive import pack
 

@@ -1,0 +1,66 @@
+"""Put the candidate behind a SageMaker endpoint and prove that it answers as the model does."""
+
+import json
+import os
+import signal
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from fashion_cnn import dataset, params, results
+from fashion_cnn.errors import UserError
+from fashion_cnn.sagemaker.target import connect
+from fashion_cnn.sagemaker.verification import verify
+from fashion_cnn.stages import output_file, run
+
+CANDIDATE = Path("models/candidate")
+METRICS = Path("reports/metrics.json")
+
+
+def main() -> None:
+    """Write reports/deployment.json."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended rolls back, too
+    chosen = params.load().deploy
+    test = dataset.load(Path("data/prepared"), "test").images
+    expected = results.load(CANDIDATE).probabilities[0]
+    if len(test) != len(expected):
+        raise UserError(
+            f"{CANDIDATE}: predictions of {len(expected)} images, data/prepared/test.npz holds {len(test)}; "
+            "run `dvc repro candidate`"
+        )
+    if not METRICS.exists():
+        raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
+    measured = json.loads(METRICS.read_text())["candidate"]
+    count = min(chosen.verify_images, len(test))
+    with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
+        archive = pack(Path(folder))
+        target = connect(chosen)
+        from fashion_cnn.sagemaker import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
+
+        what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
+        if chosen.target == "aws":
+            preflight.require(target, archive)
+            print(f"deploy: {preflight.costs(target)}", flush=True)
+            what |= chosen.aws.model_dump(include={"region", "instance_type", "instances", "serverless"})
+        check = partial(verify, images=test[:count], expected=expected[:count], tolerance=chosen.tolerance)
+        deployed = what | deployment.deploy(archive, target, check)
+        report.write_text(json.dumps(deployed, indent=2) + "\n")
+    agreement = deployed["verification"]
+    print(
+        f"deploy: {deployed['endpoint']} is in service; the same class for all {agreement['images']} images, "
+        f"probabilities within {agreement['max_probability_difference']:.1e}"
+    )
+
+
+def pack(folder: Path) -> Path:
+    """The candidate as a model archive."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports a missing GPU as an error
+    from fashion_cnn.serving import archive, export  # noqa: PLC0415 they import TensorFlow, which takes seconds
+
+    path = folder / "model.tar.gz"
+    archive.pack(export.saved_model(CANDIDATE / "model.keras"), path)
+    return path
+
+
+if __name__ == "__main__":
+    run(main)

@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro predict undeploy test lint format lock cloud-up cloud-down cloud-status
+.PHONY: help env repro predict undeploy test soak lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ undeploy: env  ## remove the endpoint and all that belongs to it
 
 test: env  ## run the whole test suite
 	pytest --numprocesses 2 --dist loadfile
+
+soak: env  ## 10,000 malformed requests to the endpoint in service, then a minute of load
+	python tests/soak_endpoint.py malformed
+	python tests/soak_endpoint.py load
 
 lint: env  ## check style, types and the direction of imports
 	ruff check .

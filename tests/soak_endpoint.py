@@ -69,7 +69,7 @@ def malformed(image: np.ndarray) -> st.SearchStrategy[tuple[bytes, str]]:
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     )
-    types = st.sampled_from([*valid, "image/jpeg", "text/csv", "application/octet-stream"]))
+    types = st.sampled_from([*valid, "image/jpeg", "text/csv", "application/octet-stream"])
     return st.one_of(
         *(st.tuples(mutated(body), st.just(content_type)) for content_type, body in valid.items()),
         st.tuples(documents.map(lambda inner: json.dumps(inner).encode()), st.just("application/json")),

@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro predict undeploy test soak lint format lock cloud-up cloud-down cloud-status
+.PHONY: help env repro predict undeploy test browser soak lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,14 @@ predict: env  ## ask the deployed model: make predict IMAGE=picture.png
 undeploy: env  ## remove the endpoint and all that belongs to it
 	@python -m fashion_cnn.sagemaker undeploy
 
-test: env  ## run the whole test suite
+test: env browser  ## run the whole test suite
 	pytest --numprocesses 2 --dist loadfile
+
+# The endpoint's page is tested in a real browser.
+browser:
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null && command -v chromedriver >/dev/null \
+	  || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo -n); $$sudo apt-get -qq update && $$sudo apt-get -qq install --no-install-recommends chromium chromium-driver >/dev/null; } \
+	  || { echo "error: the tests need Chromium and chromedriver in PATH; on Debian: apt-get install chromium chromium-driver"; exit 1; }
 
 soak: env  ## 10,000 malformed requests to the endpoint in service, then a minute of load
 	python tests/soak_endpoint.py malformed

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,7 @@ def test_the_code_dependencies_of_a_stage_are_its_import_closure(stage: str, imp
 
 
 @pytest.fixture(scope="module")
-def traces(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path
-) -> dict[str, list[dict[str, Any]]]:
+def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """What each stage read when all of them ran, in three processes, on a few real images."""
     folder = tmp_path_factory.mktemp("traced")
     (folder / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
@@ -93,7 +92,6 @@ def traces(
     }
     cloud = [sys.executable, "-m", "fashion_cnn.localcloud"]
     subprocess.run([*cloud, "up", "--port", str(free_ports())], env=environment, check=True)
-    request.addfinalizer(lambda: subprocess.run([*cloud, "down"], env=environment, check=True))
 
     def run(*stages: str) -> list[dict[str, Any]]:
         done = subprocess.run(
@@ -107,18 +105,21 @@ def traces(
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout.splitlines()[-1])
 
-    fetch, preprocess, eda = run("fetch", "preprocess", "eda")
-    # The candidate's three ways: a kernel of its own is trained, a fixed arm's result is reused.
-    baseline, cnn3, cnn5, *candidate = run(
-        "train:baseline", "train:cnn3", "train:cnn5",
-        "train:candidate:kernel=7", "train:candidate:kernel=5", "train:candidate:kernel=3",
-    )  # fmt: skip
-    (compare,) = run("compare")
-    (deploy,) = run("deploy")
-    return {
-        "fetch": [fetch], "preprocess": [preprocess], "eda": [eda], "baseline": [baseline], "cnn3": [cnn3],
-        "cnn5": [cnn5], "candidate": candidate, "compare": [compare], "deploy": [deploy],
-    }  # fmt: skip
+    try:
+        fetch, preprocess, eda = run("fetch", "preprocess", "eda")
+        # The candidate's three ways: a kernel of its own is trained, a fixed arm's result is reused.
+        baseline, cnn3, cnn5, *candidate = run(
+            "train:baseline", "train:cnn3", "train:cnn5",
+            "train:candidate:kernel=7", "train:candidate:kernel=5", "train:candidate:kernel=3",
+        )  # fmt: skip
+        (compare,) = run("compare")
+        (deploy,) = run("deploy")
+        yield {
+            "fetch": [fetch], "preprocess": [preprocess], "eda": [eda], "baseline": [baseline], "cnn3": [cnn3],
+            "cnn5": [cnn5], "candidate": candidate, "compare": [compare], "deploy": [deploy],
+        }  # fmt: skip
+    finally:
+        subprocess.run([*cloud, "down"], env=environment, check=True)
 
 
 def test_every_stage_of_the_pipeline_is_traced(traces: dict[str, Any]) -> None:

@@ -752,7 +752,9 @@ def study(workspace: Path) -> Iterator[Path]:
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     network = keras.Sequential([keras.Input((28, 28), dtype="uint8"), *layers])
-    save_network(network, workspace / "models/candidate/model.keras")
+    for arm in ("baseline", "cnn3", "cnn5", "candidate"):
+        (workspace / "models" / arm).mkdir(parents=True, exist_ok=True)
+        save_network(network, workspace / "models" / arm / "model.keras")
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]
     result = results.Result({}, pd.DataFrame({"seed": [0]}), probabilities, test.labels)
     results.save(result, workspace / "models/candidate")
@@ -779,6 +781,7 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     stage.main()
     assert "the same class for all 130 images" in capsys.readouterr().out
     assert commands.main(["status"]) == 0
+    assert "as reports/deployment.json says" in capsys.readouterr().out
     report = json.loads((study / "reports/deployment.json").read_text())
     assert (report["target"], report["kernel"], report["test_accuracy"]) == ("local", 3, 0.5)
     assert report["verification"]["images"] == 130

@@ -128,7 +128,7 @@ def model_data_exists(url: str, settings: s3.Settings) -> bool:
     """Whether there is an object at s3://bucket/key."""
     bucket, key = _bucket_and_key(url)
     try:
-        _s3_client(settings).head_object(Bucket=bucket, Key=key)
+        s3_client(settings).head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (403, 404):
             return False
@@ -355,7 +355,7 @@ def _bring(variant: Variant, folder: Path, settings: s3.Settings) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as beside:
         downloaded = Path(beside, "model.tar.gz")
         try:
-            content = _s3_client(settings).get_object(Bucket=bucket, Key=key)["Body"]
+            content = s3_client(settings).get_object(Bucket=bucket, Key=key)["Body"]
             with downloaded.open("wb") as file:
                 shutil.copyfileobj(content, file, 1024**2)
         except (BotoCoreError, ClientError, OSError) as error:
@@ -378,7 +378,8 @@ def _bucket_and_key(url: str) -> tuple[str, str]:
     return parts.netloc, parts.path.removeprefix("/")
 
 
-def _s3_client(settings: s3.Settings) -> Any:
+def s3_client(settings: s3.Settings) -> Any:
+    """A client of the embedded S3 that gives up soon."""
     return botocore.session.get_session().create_client(
         "s3",
         region_name=s3.REGION,

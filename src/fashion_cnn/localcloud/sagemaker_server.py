@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from fashion_cnn.errors import UserError
 from fashion_cnn.localcloud import s3, sagemaker, sagemaker_hosting
+from fashion_cnn.localcloud.demo import page
 from fashion_cnn.localcloud.sagemaker_api import (
     ACCOUNT,
     AwsError,
@@ -238,10 +239,10 @@ def record_call(cloud: Cloud, name: str, parameters: Mapping[str, Any], status: 
     cloud.calls.info(json.dumps({"operation": name, "parameters": parameters, "status": status}))
 
 
-# A page for people would be one more route here: Route("/", page), which answers GET alone.
 ROUTES: Final[list[BaseRoute]] = [
     Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
     Route("/", root, methods=["POST"]),
+    *page.routes(read, invoke),
 ]
 
 

@@ -9,31 +9,34 @@ from pathlib import Path
 
 from fashion_cnn import dataset, params, results
 from fashion_cnn.errors import UserError
+from fashion_cnn.localcloud.demo import bundle
 from fashion_cnn.sagemaker.target import connect
 from fashion_cnn.sagemaker.verification import verify
 from fashion_cnn.stages import output_file, run
 
-CANDIDATE = Path("models/candidate")
+MODELS = Path("models")
+CANDIDATE = MODELS / "candidate"
 METRICS = Path("reports/metrics.json")
+PAGE_IMAGES = 100
 
 
 def main() -> None:
     """Write reports/deployment.json."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended rolls back, too
     chosen = params.load().deploy
-    test = dataset.load(Path("data/prepared"), "test").images
+    test = dataset.load(Path("data/prepared"), "test")
     expected = results.load(CANDIDATE).probabilities[0]
-    if len(test) != len(expected):
+    if len(test.images) != len(expected):
         raise UserError(
-            f"{CANDIDATE}: predictions of {len(expected)} images, data/prepared/test.npz holds {len(test)}; "
+            f"{CANDIDATE}: predictions of {len(expected)} images, data/prepared/test.npz holds {len(test.images)}; "
             "run `dvc repro candidate`"
         )
     if not METRICS.exists():
         raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
     measured = json.loads(METRICS.read_text())["candidate"]
-    count = min(chosen.verify_images, len(test))
     with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder))
+        page = bundle.pack(MODELS, test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.sagemaker import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
@@ -42,8 +45,12 @@ def main() -> None:
             preflight.require(target, archive)
             print(f"deploy: {preflight.costs(target)}", flush=True)
             what |= chosen.aws.model_dump(include={"region", "instance_type", "instances", "serverless"})
-        check = partial(verify, images=test[:count], expected=expected[:count], tolerance=chosen.tolerance)
+        count = chosen.verify_images
+        check = partial(verify, images=test.images[:count], expected=expected[:count], tolerance=chosen.tolerance)
         deployed = what | deployment.deploy(archive, target, check)
+        if chosen.target == "local":
+            # The page at the endpoint's address shows the other arms beside the deployed one.
+            target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
         report.write_text(json.dumps(deployed, indent=2) + "\n")
     agreement = deployed["verification"]
     print(

@@ -160,6 +160,8 @@ def status(chosen: Deploy) -> int:
         print(f"the endpoint {target.endpoint} serves {serving}, {REPORT} says {expected}")
         return NOT_SERVING
     print(f"the endpoint {target.endpoint} serves {serving}, as {REPORT} says")
+    if chosen.target == "local":
+        print(f"its page: {client.meta.endpoint_url}")
     return 0
 
 

@@ -126,7 +126,8 @@ def _from_debian(scratch: Path) -> Path:
 
 
 def _call(command: list[str], folder: Path) -> None:
-    print(f"fetch: {command[0]} {command[-1] if command[0] == 'apt-get' else 'unpacks'}", flush=True)
+    words = [word for word in command if not word.startswith(("-", "/"))]
+    print(f"fetch: {' '.join(words)}", flush=True)
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]

@@ -41,6 +41,8 @@ def test_the_defaults_are_the_notebooks() -> None:
         ("train.optimizer", "adamm"),
         *(("train.learning_rate", value) for value in (0, -0.1, float("inf"), float("nan"))),
         ("train.precision", "float8"),
+        ("train.schedule", "linear"),
+        ("report.language", "fr"),
         ("train.threads", 0),
         ("baseline.dropout", 1),
         *(("cnn.filters", value) for value in ([], [0], [32, "x"], 32)),

@@ -23,7 +23,6 @@ from unittest import mock
 
 import boto3
 import numpy as np
-import pandas as pd
 import psutil
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -741,8 +740,7 @@ def test_what_is_no_picture_is_refused_before_anything_starts(
 @pytest.fixture
 def study(workspace: Path) -> Iterator[Path]:
     """A workspace with a trained candidate, and an embedded cloud of its own that does not run yet."""
-    import keras
-
+    from fashion_cnn.lean_keras import keras
     from fashion_cnn.training import save_network
 
     for folder in ("data/prepared", "models/candidate"):
@@ -756,7 +754,9 @@ def study(workspace: Path) -> Iterator[Path]:
         (workspace / "models" / arm).mkdir(parents=True, exist_ok=True)
         save_network(network, workspace / "models" / arm / "model.keras")
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]
-    result = results.Result({}, pd.DataFrame({"seed": [0]}), probabilities, test.labels)
+    history = dict.fromkeys(results.CURVES, np.zeros((1, 1)))
+    unread = [np.zeros(0)] * 3  # the controls: deployment does without them
+    result = results.Result({"seeds": 1}, history, probabilities, test.labels, *unread)
     results.save(result, workspace / "models/candidate")
     (workspace / "reports").mkdir()
     headline = {"candidate": {"kernel": 3, "test_accuracy": 0.5}}

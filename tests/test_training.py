@@ -1,15 +1,18 @@
 """The networks are the notebook's, one fit is deterministic, and what is saved is what was trained."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from conftest import random_images
 
-from fashion_cnn import models, params, training
+from fashion_cnn import controls, models, params, results, training
+from fashion_cnn.dataset import Images
 from fashion_cnn.evaluation import evaluate
+from fashion_cnn.lean_keras import keras
 from fashion_cnn.params import Params
 
 SPLITS = {name: random_images(60, seed) for seed, name in enumerate(("train", "validation", "test"))}
@@ -69,10 +72,20 @@ def test_evaluation_agrees_with_keras(settings: Params) -> None:
 def test_a_wrong_answer_given_with_certainty_has_a_finite_loss() -> None:
     certain = np.eye(10, dtype=np.float32)
     assert evaluate(certain, np.arange(10, dtype=np.uint8)) == {
-        "accuracy": 1.0, "loss": pytest.approx(1e-7, rel=1e-3)
+        "accuracy": 1.0, "loss": pytest.approx(1e-7, rel=1e-3), "calibration_error": 0.0
     }  # fmt: skip
     wrong = evaluate(certain, np.roll(np.arange(10, dtype=np.uint8), 1))
-    assert wrong == {"accuracy": 0.0, "loss": pytest.approx(-np.log(1e-7))}
+    assert wrong == {"accuracy": 0.0, "loss": pytest.approx(-np.log(1e-7)), "calibration_error": 1.0}
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy_averaged_over_images() -> None:
+    # Four answers of confidence 0.8, three of them right, and one of confidence 0.3, wrong: 0.8 * 0.05 + 0.2 * 0.3.
+    probabilities = np.full((5, 10), 0.2 / 9)
+    probabilities[:, 0] = 0.8
+    probabilities[4] = 0.7 / 9
+    probabilities[4, 0] = 0.3
+    labels = np.array([0, 0, 0, 1, 1], np.uint8)
+    assert evaluate(probabilities, labels)["calibration_error"] == pytest.approx(0.1)
 
 
 def test_training_twice_gives_the_same_file_and_figures(settings: Params, tmp_path: Path) -> None:
@@ -102,31 +115,172 @@ def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settin
 
 def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
     _, result = training.train(
-        lambda: models.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
+        lambda: models.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
     )
     assert result.probabilities.shape == (2, 60, 10)
     assert not np.array_equal(*result.probabilities)
-    assert result.history[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert {name: curve.shape for name, curve in result.history.items()} == dict.fromkeys(results.CURVES, (2, 3))
     each = [evaluate(probabilities, result.labels)["accuracy"] for probabilities in result.probabilities]
     assert result.metrics["test_accuracy"] == pytest.approx(np.mean(each))
-    last = result.history[result.history["epoch"] == 2]
-    assert result.metrics["validation_loss"] == pytest.approx(last["validation_loss"].mean())
+    assert result.metrics["validation_loss"] == pytest.approx(result.history["validation_loss"][:, -1].mean())
     assert result.metrics["environment"] == {"threads": 2}
+
+
+def test_the_first_seed_is_the_same_however_many_follow(settings: Params, tmp_path: Path) -> None:
+    for seeds in (1, 2):
+        network, _ = training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {})
+        training.save_network(network, tmp_path / f"{seeds}.keras")
+    assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "2.keras").read_bytes()
+
+
+def test_a_result_is_read_as_it_was_written(settings: Params, tmp_path: Path) -> None:
+    _, result = training.train(
+        lambda: models.cnn(settings.cnn, 5), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
+    )
+    results.save(result, tmp_path)
+    read = results.load(tmp_path)
+    assert read.metrics == result.metrics
+    for name in results.CURVES:
+        np.testing.assert_allclose(read.history[name], result.history[name], atol=1e-6)
+    for name in results.ARRAYS:
+        np.testing.assert_array_equal(getattr(read, name), getattr(result, name))
+
+
+def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
+    network, result = training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
+
+    def correct(name: str, images: np.ndarray) -> np.ndarray:
+        return network.predict(images, verbose=0).argmax(-1) == SPLITS[name].labels
+
+    np.testing.assert_array_equal(result.correct_on_training[0], correct("train", SPLITS["train"].images))
+    np.testing.assert_array_equal(
+        result.correct_when_shifted[0, 2, 5], correct("test", controls.shift(SPLITS["test"].images, -5, 0))
+    )
+    np.testing.assert_array_equal(result.first_layer[7], network.get_layer("convolution_1").kernel[:, :, 0, 7])
 
 
 def test_the_fit_lowers_the_training_loss(settings: Params) -> None:
     _, result = training.train(lambda: models.dense(settings.baseline), SPLITS, quick(settings, epochs=5), {})
-    losses = result.history["train_loss"].to_numpy()
+    losses = result.history["train_loss"][0]
     assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_allowed_optimizer_trains_with_the_learning_rate_given(settings: Params, optimizer: str) -> None:
-    network, _ = training.train(
-        lambda: models.dense(settings.baseline),
-        SPLITS,
-        quick(settings, optimizer=optimizer, learning_rate=0.125),
-        {},
-    )
-    assert type(network.optimizer).__name__.lower() == optimizer
+    network = models.dense(settings.baseline)
+    training.fit(network, SPLITS, quick(settings, optimizer=optimizer, learning_rate=0.125))
+    assert isinstance(network.optimizer, type(keras.optimizers.get(optimizer)))
     assert float(network.optimizer.learning_rate) == 0.125
+
+
+@pytest.mark.parametrize("rate", [0.01, keras.optimizers.schedules.CosineDecay(0.01, 5)])
+def test_the_fused_adam_does_what_keras_adam_does(rate: object) -> None:
+    start, gradients = np.linspace(-1, 1, 6, dtype=np.float32), np.random.default_rng(0).normal(size=(5, 6))
+    ends = []
+    for kind in (keras.optimizers.Adam, training.FusedAdam):
+        optimizer, variables = kind(rate), [keras.Variable(start), keras.Variable(start[:2])]
+        for gradient in gradients.astype(np.float32):
+            pair = [training.tf.constant(gradient), training.tf.constant(gradient[:2])]
+            optimizer.apply(pair, variables)
+        ends.append(np.concatenate([variable.numpy() for variable in variables]))
+    np.testing.assert_allclose(*ends, rtol=1e-5, atol=1e-6)
+    assert np.abs(ends[0][:6] - start).max() > 1e-3  # it did move
+
+
+def test_the_cosine_schedule_rises_to_the_learning_rate_and_falls_to_zero(settings: Params) -> None:
+    rates = [float(training.one_cycle(0.125, 200)(step)) for step in range(201)]
+    assert rates[0] == 0
+    assert rates[20] == pytest.approx(0.125) == max(rates)
+    assert rates[110] == pytest.approx(0.125 / 2)
+    assert rates[200] == pytest.approx(0, abs=1e-9)
+    network = models.dense(settings.baseline)
+    training.fit(network, SPLITS, quick(settings, epochs=2, schedule="cosine"))
+    assert float(network.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)  # it ends where training ends
+
+
+def test_lower_precision_is_confined_to_the_training_steps(settings: Params) -> None:
+    settings_of = {name: quick(settings, precision=name) for name in ("float32", "mixed_bfloat16")}
+    trained = {
+        name: training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, chosen, {})
+        for name, chosen in settings_of.items()
+    }
+    for network, _ in trained.values():
+        assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    exact, mixed = (result.probabilities for _, result in trained.values())
+    assert not np.array_equal(exact, mixed)
+    np.testing.assert_allclose(exact, mixed, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"), [("sse avx2 avx512f", "float32"), ("avx512f amx_bf16", "mixed_bfloat16"), (None, "float32")]
+)
+def test_auto_precision_follows_what_the_processor_computes(
+    settings: Params, monkeypatch: pytest.MonkeyPatch, flags: str | None, chosen: str
+) -> None:
+    monkeypatch.setattr(training, "_processor_flags", lambda: set((flags or "").split()))
+    assert training.precision(quick(settings, precision="auto")) == chosen
+
+
+@pytest.mark.parametrize(("kernel", "field", "multiply_adds"), [(3, 10, 4_039_808), (5, 16, 10_863_744)])
+def test_a_network_is_described_by_what_it_costs_and_sees(
+    settings: Params, kernel: int, field: int, multiply_adds: int
+) -> None:
+    network = models.cnn(settings.cnn, kernel)
+    described = models.describe(network)
+    assert described["parameters"] == network.count_params() == sum(one["parameters"] for one in described["layers"])
+    # By hand: 28² · k² · 32 + 14² · k² · 32 · 64 + 3136 · 64 + 64 · 10.
+    assert described["multiply_adds"] == multiply_adds
+    # By hand: convolution k, pooling +1, convolution +2 (k - 1), pooling +2.
+    assert described["receptive_field"] == field
+    # Seen: which pixels change a value that enters the first dense layer.
+    inside = keras.Model(network.inputs, network.get_layer("pooling_2").output)
+    image = np.full((1, 28, 28), 128, np.uint8)
+    pixels = np.repeat(image, 784, axis=0)
+    pixels.reshape(784, 784)[np.arange(784), np.arange(784)] = 255
+    changed = np.abs(inside.predict(pixels, verbose=0) - inside.predict(image, verbose=0))[:, 3, 3].max(-1) > 1e-5
+    rows, columns = np.nonzero(changed.reshape(28, 28))
+    assert field - 2 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= field  # pooling may choose other pixels at its edge
+
+
+def test_the_dense_network_sees_the_whole_image(settings: Params) -> None:
+    described = models.describe(models.dense(settings.baseline))
+    assert (described["receptive_field"], described["multiply_adds"]) == (28, 784 * 128 + 128 * 10)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [(0, 0, [[1, 2], [3, 4]]), (0, -1, [[2, 0], [4, 0]]), (0, 1, [[0, 1], [0, 3]]),
+     (-1, 0, [[3, 4], [0, 0]]), (1, 0, [[0, 0], [1, 2]])],
+)  # fmt: skip
+def test_a_shift_moves_the_picture_and_fills_with_background(rows: int, columns: int, expected: list) -> None:
+    image = np.array([[[1, 2], [3, 4]]], np.uint8)
+    assert controls.shift(image, rows, columns).tolist() == [expected]
+
+
+def test_shifts_are_ordered_by_direction_and_distance() -> None:
+    # A classifier that answers with the column of the brightest pixel.
+    images = np.zeros((1, 28, 28), np.uint8)
+    images[0, 14, 9] = 255
+
+    def column(images: np.ndarray) -> np.ndarray:
+        return images.max(1).argmax(-1)
+
+    answers = np.array([controls.correct_when_shifted(column, Images(images, np.array([label], np.uint8)))
+                        for label in range(18)])[..., 0]  # fmt: skip
+    left, right, up, down = answers.argmax(0)
+    assert left.tolist() == [9 - far for far in range(9)]
+    assert right.tolist() == [9 + far for far in range(9)]
+    assert up.tolist() == down.tolist() == [9] * 9
+
+
+def test_training_imports_no_library_that_keras_takes_only_because_it_is_there() -> None:
+    unneeded = "{'sklearn', 'scipy', 'pandas', 'matplotlib'}"
+    code = f"import sys, fashion_cnn.training; print(*{unneeded} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_what_was_hidden_from_keras_can_still_be_imported() -> None:
+    code = "from fashion_cnn.lean_keras import keras; import scipy.special, pandas; print(keras.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == keras.__version__

@@ -1,10 +1,14 @@
 """The architectures. Every network takes uint8 images (n, 28, 28), as on disk, and answers class probabilities."""
 
-import keras
-from keras import layers
+from typing import Any
+
+import numpy as np
 
 from fashion_cnn import params
-from fashion_cnn.fashion_mnist import CLASSES, IMAGE_SHAPE
+from fashion_cnn.fashion_mnist import CLASSES, IMAGE_SHAPE, IMAGE_SIZE
+from fashion_cnn.lean_keras import keras
+
+layers = keras.layers
 
 # Layers are named so that the same network is the same file, whatever was built before it in the process.
 
@@ -61,3 +65,39 @@ def _network(hidden: list[keras.Layer]) -> keras.Model:
         ],
         name="network",
     )
+
+
+def describe(network: keras.Model) -> dict[str, Any]:
+    """What a network costs and sees.
+
+    Returns:
+        parameters: how many are trained.
+        multiply_adds: multiplications, each with its addition, that one image takes in convolutions and dense layers.
+        receptive_field: pixels on a side that one value sees which enters the first dense layer; the whole image
+            where no convolution comes before it.
+        layers: name, parameters and multiply_adds of each layer that has parameters.
+
+    Source of the receptive field: Araujo, Norris and Sim 2019, "Computing receptive fields of convolutional neural
+    networks", Distill, equation 2.
+    """
+    windows = [
+        ((layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size)[0], layer.strides[0])
+        for layer in network.layers
+        if isinstance(layer, layers.Conv2D | layers.MaxPooling2D)
+    ]
+    field, step = 1, 1
+    for window, stride in windows:
+        field += (window - 1) * step
+        step *= stride
+    described = []
+    for layer in network.layers:
+        if layer.trainable_weights:
+            positions = int(np.prod(layer.output.shape[1:-1]))  # a kernel is applied once at each; a dense layer's once
+            multiply_adds = positions * int(np.prod(layer.kernel.shape))
+            described.append({"name": layer.name, "parameters": layer.count_params(), "multiply_adds": multiply_adds})
+    return {
+        "parameters": network.count_params(),
+        "multiply_adds": sum(layer["multiply_adds"] for layer in described),
+        "receptive_field": field if windows else IMAGE_SIZE,
+        "layers": described,
+    }

@@ -53,7 +53,10 @@ class Train(Section):
     batch_size: Count
     optimizer: Annotated[Literal["adam", "adamw", "rmsprop", "sgd"], Field(description="adam, adamw, rmsprop or sgd")]
     learning_rate: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False, description="a number above 0")]
-    precision: Annotated[Literal["float32", "mixed_bfloat16"], Field(description="float32 or mixed_bfloat16")]
+    schedule: Annotated[Literal["constant", "cosine"], Field(description="constant or cosine")]
+    precision: Annotated[
+        Literal["auto", "float32", "mixed_bfloat16"], Field(description="auto, float32 or mixed_bfloat16")
+    ]
     threads: OptionalCount
 
 
@@ -92,6 +95,12 @@ class Arms(Section):
     def with_kernel(self, kernel: int) -> str | None:
         """The name of the fixed arm that has this kernel; None where there is none."""
         return next((name for name, arm in self if arm.kernel == kernel), None)
+
+
+class Report(Section):
+    """How the report speaks."""
+
+    language: Annotated[Literal["en", "es"], Field(description="en or es")]
 
 
 class Serverless(Section):
@@ -214,6 +223,7 @@ class Params(Section):
     baseline: Baseline
     cnn: CNN
     arms: Arms
+    report: Report
     deploy: Deploy
 
     @model_validator(mode="after")

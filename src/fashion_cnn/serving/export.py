@@ -3,12 +3,11 @@
 import tempfile
 from pathlib import Path
 
-import keras
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
 from fashion_cnn.errors import UserError
 from fashion_cnn.fashion_mnist import IMAGE_SHAPE
+from fashion_cnn.lean_keras import keras, tf
+
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # isort: skip
 
 
 def saved_model(model: Path) -> bytes:

@@ -97,7 +97,7 @@ def load_model(folder: Path) -> Predict:
     Raises:
         UserError: there is no SavedModel, or TensorFlow can't load it.
     """
-    import tensorflow as tf  # noqa: PLC0415 (takes seconds, in which the server already listens)
+    from fashion_cnn.lean_keras import tf  # noqa: PLC0415 (takes seconds, in which the server already listens)
 
     versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     if not versions:

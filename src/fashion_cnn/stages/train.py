@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.metadata
-import os
 import shutil
 import tomllib
 from functools import partial
@@ -35,7 +34,6 @@ def train(arm: str, settings: Params, folder: Path) -> None:
     check_versions()
     splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports a missing GPU as an error
     from fashion_cnn import models, training  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
     environment = training.configure(settings.train)

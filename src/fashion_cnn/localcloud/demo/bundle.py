@@ -60,7 +60,7 @@ def pack(models: Path, test: Images, count: int, arms: Sequence[str] = ARMS) -> 
 
 
 def _network(path: Path) -> "keras.Model":
-    import keras  # noqa: PLC0415 (with it TensorFlow, which the embedded SageMaker does without)
+    from fashion_cnn.lean_keras import keras  # noqa: PLC0415 (TensorFlow, which the embedded SageMaker does without)
 
     if not path.is_file():
         raise UserError(f"{path}: not found; `dvc repro {path.parent.name}` makes it")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy_averaged_o
 def test_training_twice_gives_the_same_file_and_figures(settings: Params, tmp_path: Path) -> None:
     files, results = [], []
     for name in ("first.keras", "second.keras"):
-        network, result = training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, quick(settings), {})
+        network, result = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings), {})
         training.save_network(network, tmp_path / name)
         files.append((tmp_path / name).read_bytes())
         results.append(result)
@@ -101,7 +102,7 @@ def test_training_twice_gives_the_same_file_and_figures(settings: Params, tmp_pa
 
 
 def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settings: Params, tmp_path: Path) -> None:
-    network, result = training.train(lambda: models.dense(settings.baseline), SPLITS, quick(settings), {})
+    network, result = training.train(lambda _: models.dense(settings.baseline), SPLITS, quick(settings), {})
     path = tmp_path / "model.keras"
     training.save_network(network, path)
     loaded = keras.saving.load_model(path)
@@ -115,7 +116,7 @@ def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settin
 
 def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
     _, result = training.train(
-        lambda: models.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
+        lambda _: models.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
     )
     assert result.probabilities.shape == (2, 60, 10)
     assert not np.array_equal(*result.probabilities)
@@ -123,19 +124,19 @@ def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
     each = [evaluate(probabilities, result.labels)["accuracy"] for probabilities in result.probabilities]
     assert result.metrics["test_accuracy"] == pytest.approx(np.mean(each))
     assert result.metrics["validation_loss"] == pytest.approx(result.history["validation_loss"][:, -1].mean())
-    assert result.metrics["environment"] == {"threads": 2}
+    assert result.metrics["environment"] == {"threads": 2, "precision": "float32"}
 
 
 def test_the_first_seed_is_the_same_however_many_follow(settings: Params, tmp_path: Path) -> None:
     for seeds in (1, 2):
-        network, _ = training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {})
+        network, _ = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {})
         training.save_network(network, tmp_path / f"{seeds}.keras")
     assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "2.keras").read_bytes()
 
 
 def test_a_result_is_read_as_it_was_written(settings: Params, tmp_path: Path) -> None:
     _, result = training.train(
-        lambda: models.cnn(settings.cnn, 5), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
+        lambda _: models.cnn(settings.cnn, 5), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
     )
     results.save(result, tmp_path)
     read = results.load(tmp_path)
@@ -147,7 +148,7 @@ def test_a_result_is_read_as_it_was_written(settings: Params, tmp_path: Path) ->
 
 
 def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
-    network, result = training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
+    network, result = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
 
     def correct(name: str, images: np.ndarray) -> np.ndarray:
         return network.predict(images, verbose=0).argmax(-1) == SPLITS[name].labels
@@ -160,7 +161,7 @@ def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
 
 
 def test_the_fit_lowers_the_training_loss(settings: Params) -> None:
-    _, result = training.train(lambda: models.dense(settings.baseline), SPLITS, quick(settings, epochs=5), {})
+    _, result = training.train(lambda _: models.dense(settings.baseline), SPLITS, quick(settings, epochs=5), {})
     losses = result.history["train_loss"][0]
     assert losses[-1] < losses[0]
 
@@ -201,11 +202,12 @@ def test_the_cosine_schedule_rises_to_the_learning_rate_and_falls_to_zero(settin
 def test_lower_precision_is_confined_to_the_training_steps(settings: Params) -> None:
     settings_of = {name: quick(settings, precision=name) for name in ("float32", "mixed_bfloat16")}
     trained = {
-        name: training.train(lambda: models.cnn(settings.cnn, 3), SPLITS, chosen, {})
+        name: training.train(partial(models.cnn, settings.cnn, 3), SPLITS, chosen, {})
         for name, chosen in settings_of.items()
     }
-    for network, _ in trained.values():
+    for name, (network, result) in trained.items():
         assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+        assert result.metrics["environment"]["precision"] == name
     exact, mixed = (result.probabilities for _, result in trained.values())
     assert not np.array_equal(exact, mixed)
     np.testing.assert_allclose(exact, mixed, atol=0.05)

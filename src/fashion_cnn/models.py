@@ -24,12 +24,13 @@ def dense(baseline: params.Baseline) -> keras.Model:
     )
 
 
-def cnn(shared: params.CNN, kernel: int) -> keras.Model:
+def cnn(shared: params.CNN, kernel: int, precision: str = "float32") -> keras.Model:
     """Convolution and max pooling for each entry of `shared.filters`, then one dense layer.
 
     Args:
         shared: what all CNNs have in common.
         kernel: height and width in pixels of every convolution's kernel.
+        precision: Keras's dtype policy of convolution and pooling, where the work is; weights are float32 in any case.
     """
     blocks: list[keras.Layer] = [layers.Reshape((*IMAGE_SHAPE, 1), name="add_channel")]
     for number, filters in enumerate(shared.filters, start=1):
@@ -40,9 +41,10 @@ def cnn(shared: params.CNN, kernel: int) -> keras.Model:
                 strides=shared.stride,
                 padding=shared.padding,
                 activation="relu",
+                dtype=precision,
                 name=f"convolution_{number}",
             ),
-            layers.MaxPooling2D(shared.pool, name=f"pooling_{number}"),
+            layers.MaxPooling2D(shared.pool, dtype=precision, name=f"pooling_{number}"),
         ]
     return _network(
         [
@@ -60,8 +62,7 @@ def _network(hidden: list[keras.Layer]) -> keras.Model:
             keras.Input(IMAGE_SHAPE, dtype="uint8", name="image"),
             layers.Rescaling(1 / 255, name="rescaling"),
             *hidden,
-            # Probabilities stay in float32 under mixed precision: Keras's own advice in its mixed precision guide.
-            layers.Dense(CLASSES, activation="softmax", dtype="float32", name="probabilities"),
+            layers.Dense(CLASSES, activation="softmax", name="probabilities"),
         ],
         name="network",
     )

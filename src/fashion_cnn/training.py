@@ -5,8 +5,7 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -42,8 +41,7 @@ def configure(settings: params.Train) -> dict[str, Any]:
     """Fix what of the machine decides the trained bytes. Call once, before any network is built.
 
     Returns:
-        What decided them, to be recorded with the result: versions, threads, the processor's instruction set and the
-        precision that the training steps compute in.
+        What decided them, to be recorded with the result: versions, threads and the processor's instruction set.
     """
     threads = settings.threads or _available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -58,7 +56,6 @@ def configure(settings: params.Train) -> dict[str, Any]:
         "numpy": np.__version__,
         "threads": threads,
         "instruction_set": " ".join(simd["found"] or simd["baseline"]),
-        "precision": precision(settings),
     }
 
 
@@ -67,7 +64,7 @@ def _available_cores() -> int:
 
 
 def precision(settings: params.Train) -> str:
-    """The Keras dtype policy of the training steps: `auto` is mixed_bfloat16 where the hardware computes bfloat16.
+    """The Keras dtype policy of convolutions while they train: `auto` is mixed_bfloat16 where the hardware computes it.
 
     Elsewhere bfloat16 is emulated, and slower than float32. Known to compute it: x86 processors with AMX or AVX-512
     for it, and NVIDIA GPUs from compute capability 8.0 on.
@@ -91,18 +88,8 @@ def _processor_flags() -> set[str]:
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
-@contextmanager
-def _policy(name: str) -> Iterator[None]:
-    """Build networks in another precision than float32."""
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy("float32")
-
-
 def train(
-    build: Callable[[], keras.Model],
+    build: Callable[[str], keras.Model],
     splits: dict[str, Images],
     settings: params.Train,
     environment: dict[str, Any],
@@ -113,10 +100,10 @@ def train(
     measured, saved and served computes in float32.
 
     Args:
-        build: makes a new network with fresh weights.
+        build: makes a new network with fresh weights; takes the precision of its convolutions.
         splits: train, validation and test, images uint8 (n, 28, 28).
         settings: the protocol; loss and metric are the notebook's, cross-entropy and accuracy.
-        environment: what `configure` returned, recorded in the metrics.
+        environment: what `configure` returned, recorded in the metrics with the precision that was used.
 
     Returns:
         The first seed's network, uncompiled, and the result over all seeds; metrics are means over seeds,
@@ -125,12 +112,10 @@ def train(
     networks, histories, measured = [], [], []
     for seed in range(settings.seeds):
         keras.utils.set_random_seed(seed)
-        # Layers of a clone share no objects; Keras would save the addresses of those that are shared.
-        network = keras.models.clone_model(build())
-        with _policy(precision(settings)):
-            fitted = build()
-        fitted.set_weights(network.get_weights())
+        fitted = build(precision(settings))
         histories.append(fit(fitted, splits, settings))
+        # Layers of a clone share no objects; Keras would save the addresses of those that are shared.
+        network = keras.models.clone_model(build("float32"))
         network.set_weights(fitted.get_weights())
         networks.append(network)
         measured.append(measure(network, splits))
@@ -144,7 +129,7 @@ def train(
         **{name: float(curve[:, -1].mean()) for name, curve in history.items()},
         **models.describe(networks[0]),
         "seeds": settings.seeds,
-        "environment": environment,
+        "environment": environment | {"precision": _lowest_precision(fitted)},
     }
     first_layer = controls.first_layer(networks[0].trainable_weights[0].numpy())
     return Trained(
@@ -185,6 +170,12 @@ OPTIMIZERS: Final = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
+
+
+def _lowest_precision(network: keras.Model) -> str:
+    return next(
+        (layer.dtype_policy.name for layer in network.layers if layer.dtype_policy.name != "float32"), "float32"
+    )
 
 
 def fit(network: keras.Model, splits: dict[str, Images], settings: params.Train) -> dict[str, list[float]]:

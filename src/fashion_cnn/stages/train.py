@@ -4,8 +4,8 @@ import argparse
 import importlib.metadata
 import shutil
 import tomllib
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fashion_cnn import dataset, params, results
 from fashion_cnn.errors import UserError
@@ -37,15 +37,18 @@ def train(arm: str, settings: Params, folder: Path) -> None:
     from fashion_cnn import models, training  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
     environment = training.configure(settings.train)
-    if arm == "baseline":
-        architecture = {}
-        build = partial(models.dense, settings.baseline)
-    else:
-        architecture = {"kernel": settings.kernel if arm == "candidate" else getattr(settings.arms, arm).kernel}
-        build = partial(models.cnn, settings.cnn, **architecture)
+    kernel = None
+    if arm != "baseline":
+        kernel = settings.kernel if arm == "candidate" else getattr(settings.arms, arm).kernel
+
+    def build(precision: str) -> Any:
+        if kernel is None:
+            return models.dense(settings.baseline)  # without convolutions there is nothing to gain from less precision
+        return models.cnn(settings.cnn, kernel, precision)
+
     network, result = training.train(build, splits, settings.train, environment)
     training.save_network(network, folder / "model.keras")
-    results.save(result._replace(metrics=result.metrics | architecture), folder)
+    results.save(result._replace(metrics=result.metrics | ({"kernel": kernel} if kernel else {})), folder)
     print(f"{arm}: test accuracy {result.metrics['test_accuracy']:.4f}, loss {result.metrics['test_loss']:.4f}")
 
 

@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro predict undeploy test browser soak lint format lock cloud-up cloud-down cloud-status
+.PHONY: help env repro predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"error: Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 env")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.txt
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes -r requirements.txt
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -52,6 +52,14 @@ browser:
 soak: env  ## 10,000 malformed requests to the endpoint in service, then a minute of load
 	python tests/soak_endpoint.py malformed
 	python tests/soak_endpoint.py load
+
+bench: env  ## measure it beside the notebook, Flask and (after `make bench-peers`) PyTorch: benchmarks/results/
+	python -m benchmarks $(if $(wildcard .venv-peers/bin/python),--torch-python $(CURDIR)/.venv-peers/bin/python)
+
+# pip, because uv prefers the build of PyTorch that brings CUDA.
+bench-peers:  ## make an environment with PyTorch, for `make bench`
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
 
 lint: env  ## check style, types and the direction of imports
 	ruff check .

@@ -469,26 +469,3 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]
     assert (np.diff(adjusted[np.argsort(p_values)]) >= 0).all()
     order = random.sample(range(len(p_values)), len(p_values))
     np.testing.assert_array_equal(analysis.holm(np.array(p_values)[order]), adjusted[order])
-
-
-# Removed with the functions
-
-
-def test_the_standard_error_of_91_per_cent_of_10000_is_a_quarter_of_a_point() -> None:
-    assert analysis.standard_error(0.91, 10_000) == pytest.approx(0.0028618, abs=1e-7)
-
-
-def test_the_paired_standard_error_agrees_with_the_textbook_formula() -> None:
-    # Agresti, section 11.1: b and c count the images that only one of the two gets right.
-    labels = np.zeros(100, np.uint8)
-    first, second = np.array([0] * 90 + [1] * 10), np.array([0] * 80 + [1] * 12 + [0] * 8)
-    b, c, n = 10, 8, 100
-    expected = np.sqrt((b + c) - (b - c) ** 2 / n) / n
-    assert analysis.paired_standard_error(one_hot(*first)[None], one_hot(*second)[None], labels) == (
-        pytest.approx(expected)
-    )
-
-
-def test_a_network_does_not_differ_from_itself() -> None:
-    probabilities = one_hot(1, 2, 3)[None]
-    assert analysis.paired_standard_error(probabilities, probabilities, np.array([1, 2, 9])) == 0

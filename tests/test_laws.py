@@ -13,6 +13,8 @@ import pytest
 import yaml
 from conftest import REPOSITORY, free_ports
 
+from fashion_cnn.stages.compare import TRAINING_CODE
+
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
 TRAINED = ["baseline", "cnn3", "cnn5", "candidate"]
@@ -67,10 +69,13 @@ def test_the_code_dependencies_of_a_stage_are_its_import_closure(stage: str, imp
         is_package = (REPOSITORY / path).is_dir()
         closure.add(f"{path}/__init__.py" if is_package else f"{path}.py")
     read_as_files = {
-        "fashion_cnn.report": f"{SOURCE}templates",
-        "fashion_cnn.serving.archive": f"{SOURCE}serving/inference.py",
+        "fashion_cnn.language": {f"{SOURCE}templates/{code}.toml" for code in ("en", "es")},
+        "fashion_cnn.report": {f"{SOURCE}templates"},
+        "fashion_cnn.serving.archive": {f"{SOURCE}serving/inference.py"},
+        "fashion_cnn.stages.compare": {f"{SOURCE}{name}" for name in TRAINING_CODE},
     }
-    closure |= {file for module, file in read_as_files.items() if module in modules}
+    closure |= {file for module, files in read_as_files.items() if module in modules for file in files}
+    closure -= {file for file in closure if any(file.startswith(f"{folder}/") for folder in closure)}
     assert dependencies(stage, code=True) == closure
 
 
@@ -120,6 +125,10 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
         }  # fmt: skip
     finally:
         subprocess.run([*cloud, "down"], env=environment, check=True)
+
+
+def test_the_report_digests_the_code_that_trains() -> None:
+    assert {f"{SOURCE}{name}" for name in TRAINING_CODE} == dependencies("cnn3", code=True)
 
 
 def test_every_stage_of_the_pipeline_is_traced(traces: dict[str, Any]) -> None:

@@ -755,7 +755,7 @@ def study(workspace: Path) -> Iterator[Path]:
         save_network(network, workspace / "models" / arm / "model.keras")
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]
     history = dict.fromkeys(results.CURVES, np.zeros((1, 1)))
-    unread = [np.zeros(0)] * 3  # the controls: deployment does without them
+    unread: list[Any] = [np.zeros(0)] * 3  # the controls: deployment does without them
     result = results.Result({"seeds": 1}, history, probabilities, test.labels, *unread)
     results.save(result, workspace / "models/candidate")
     (workspace / "reports").mkdir()

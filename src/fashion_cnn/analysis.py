@@ -340,30 +340,3 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: flo
         fixed=int((first[0] & ~second[0]).sum()),
         broken=int((second[0] & ~first[0]).sum()),
     )
-
-
-def standard_error(proportion: float, count: int) -> float:
-    """Binomial standard error of a proportion seen in `count` independent trials.
-
-    Source: Agresti, "Categorical Data Analysis", 3rd edition, section 1.3 (the Wald standard error).
-    """
-    return float(np.sqrt(proportion * (1 - proportion) / count))
-
-
-def paired_standard_error(
-    first: NDArray[np.floating], second: NDArray[np.floating], labels: NDArray[np.integer]
-) -> float:
-    """Standard error of the difference of two networks' accuracies on the same images.
-
-    The same images are easy or hard for both, so this is smaller than two binomial errors suggest. It says
-    how much another test set would change the difference, not how much other seeds would.
-
-    Source: Agresti, "Categorical Data Analysis", 3rd edition, section 11.1 (matched pairs).
-
-    Args:
-        first: probabilities of one network, (seeds, n, 10).
-        second: of the other; the number of seeds may differ.
-        labels: (n,) from 0 to 9.
-    """
-    difference = (first.argmax(-1) == labels).mean(0) - (second.argmax(-1) == labels).mean(0)
-    return float(difference.std() / np.sqrt(len(labels)))

@@ -28,6 +28,8 @@ PING_SECONDS: Final = 2
 INVOCATION_SECONDS: Final = 60  # SageMaker's limit for a container's answer
 # A model server that died loads TensorFlow again, some ten seconds; a client of AWS's waits sixty.
 READY_SECONDS: Final = 30
+# Half of what a model server takes: in a burst, requests wait for their turn and are not refused.
+CONNECTIONS: Final = 64
 DRAIN_SECONDS: Final = INVOCATION_SECONDS + 5
 STOP_SECONDS: Final = 8
 POLL_SECONDS: Final = 0.05
@@ -116,7 +118,7 @@ class Answer(NamedTuple):
 def client_session() -> aiohttp.ClientSession:
     """The session for `Settings`; connections to model servers are kept."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS),
         timeout=aiohttp.ClientTimeout(total=INVOCATION_SECONDS),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,21 +1,38 @@
 """Put all arms side by side: headline metrics, a Markdown summary, tables for plots, figures, a report."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
-from fashion_cnn import analysis, figures, params, report, results
+from fashion_cnn import analysis, controls, dataset, figures, language, params, report, results, study, tables
 from fashion_cnn.errors import UserError
 from fashion_cnn.fashion_mnist import CLASS_NAMES
 from fashion_cnn.results import Result
 from fashion_cnn.stages import output_file, output_folder, run
+from fashion_cnn.study import Study
 
 EDA: Final = Path("reports/eda")
-MANIFEST: Final = Path("data/prepared/manifest.json")
+PREPARED: Final = Path("data/prepared")
+SOURCE: Final = Path(__file__).parents[1]
+TRAINING_CODE: Final = (
+    "__init__.py",
+    "controls.py",
+    "dataset.py",
+    "errors.py",
+    "evaluation.py",
+    "fashion_mnist.py",
+    "lean_keras.py",
+    "models.py",
+    "params.py",
+    "results.py",
+    "stages/__init__.py",
+    "stages/train.py",
+    "training.py",
+)
 
 
 def main() -> None:
@@ -29,65 +46,92 @@ def main() -> None:
         "cnn": read.cnn.model_dump(),
         "arms": read.arms.model_dump(),
     }
-    arms = {arm: results.load(Path("models", arm)) for arm in report.ARMS}
-    data_metrics, manifest = _json(EDA / "metrics.json"), _json(MANIFEST)
+    spoken = language.load(read.report.language)
+    arms = {arm: results.load(Path("models", arm)) for arm in study.ARMS}
+    data, manifest = _json(EDA / "metrics.json"), _json(PREPARED / "manifest.json")
+    test = dataset.load(PREPARED, "test")
+    examined = study.examine(arms, settings, data, digests(manifest, settings), test.images)
     with (
         output_folder("reports/comparison") as folder,
         output_file("reports/metrics.json") as metrics,
         output_file("reports/index.html") as page,
     ):
-        metrics.write_text(json.dumps(report.headline(report.rows(arms)), indent=2) + "\n")
-        summary = report.markdown(arms)
+        metrics.write_text(json.dumps(study.headline(examined.rows), indent=2) + "\n")
+        summary = report.markdown(examined, spoken)
         (folder / "summary.md").write_text(summary, encoding="utf-8")
-        write_tables(arms, folder)
-        draw(arms, folder)
-        folders = {"comparison": folder, "eda": EDA}
-        page.write_text(report.html(arms, data_metrics, manifest, settings, folders), encoding="utf-8")
+        write_tables(examined, folder)
+        for name, figure in report.draw(examined, spoken).items():
+            figures.save(figure, folder / f"{name}.svg")
+        page.write_text(report.html(examined, spoken, {"comparison": folder, "eda": EDA}), encoding="utf-8")
     print(summary)
 
 
-def write_tables(arms: Mapping[str, Result], folder: Path) -> None:
-    """Write what `dvc plots` draws, for each arm, and class_accuracy.csv.
+def digests(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of what decides the results: each split, the modules that train, the parameters as sorted JSON."""
+    code = hashlib.sha256()
+    for name in TRAINING_CODE:
+        code.update(hashlib.sha256((SOURCE / name).read_bytes()).digest())
+    return {
+        **{split: described["sha256"] for split, described in manifest.items()},
+        "code": code.hexdigest(),
+        "parameters": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+    }
 
-    learning_curves/<arm>.csv: means over seeds, one row an epoch. confusion/<arm>.csv: the true and the predicted
-    class of each test image, by the first seed's network.
+
+def write_tables(of: Study, folder: Path) -> None:
+    """Write what the figures show as tables, for `dvc plots` and for people.
+
+    One file: test_accuracy.csv, paired_differences.csv and class_accuracy.csv. One file an arm, in a folder each:
+    learning_curves (means over seeds by epoch), confusion (the true and the predicted class of each test image, by the
+    first seed's network), translation (by shift in pixels) and reliability (by bin of confidence).
     """
+    rows = ((row.arm, row.accuracy, *row.interval) for row in of.rows)
+    tables.write(folder / "test_accuracy.csv", ["arm", "accuracy", "low", "high"], rows)
+    tables.write(
+        folder / "paired_differences.csv",
+        ["pair", "difference", "low", "high", "seeds_low", "seeds_high"],
+        (
+            (" minus ".join(pair), compared.difference, *compared.test_interval, *(compared.seed_interval or ("", "")))
+            for pair, compared in of.comparisons.items()
+        ),
+    )
+    by_class = [analysis.class_accuracy(one.probabilities, one.labels) for one in of.arms.values()]
+    tables.write(folder / "class_accuracy.csv", ["class", *of.arms], zip(CLASS_NAMES, *by_class, strict=True))
+    for name, (header, rows_of) in ARM_TABLES.items():
+        (folder / name).mkdir()
+        for arm, result in of.arms.items():
+            tables.write(folder / name / f"{arm}.csv", header, rows_of(result))
+
+
+def _learning_curve(result: Result) -> Iterable[tuple[Any, ...]]:
+    means = [values.mean(0) for values in result.history.values()]
+    return ((epoch, *values) for epoch, values in enumerate(zip(*means, strict=True), start=1))
+
+
+def _confusion(result: Result) -> Iterable[tuple[Any, ...]]:
     names = np.array(CLASS_NAMES)
-    (folder / "confusion").mkdir()
-    (folder / "learning_curves").mkdir()
-    for arm, result in arms.items():
-        predicted = result.probabilities[0].argmax(-1)
-        pairs = pd.DataFrame({"actual": names[result.labels], "predicted": names[predicted]})
-        pairs.to_csv(folder / "confusion" / f"{arm}.csv", index=False, lineterminator="\n")
-        curve = result.history.drop(columns="seed").groupby("epoch").mean()
-        curve.to_csv(folder / "learning_curves" / f"{arm}.csv", float_format="%.6f", lineterminator="\n")
-    shares = {arm: analysis.class_accuracy(result.probabilities, result.labels) for arm, result in arms.items()}
-    by_class = pd.DataFrame({"class": CLASS_NAMES, **shares})
-    by_class.to_csv(folder / "class_accuracy.csv", index=False, float_format="%.6f", lineterminator="\n")
+    return zip(names[result.labels], names[result.probabilities[0].argmax(-1)], strict=True)
 
 
-def draw(arms: Mapping[str, Result], folder: Path) -> None:
-    """Draw every figure; a candidate that is a fixed arm is not drawn twice."""
-    table = [row for row in report.rows(arms) if row.same_as is None]
-    labels = {row.arm: row.label for row in table}
-    errors = {row.arm: row.accuracy_standard_error for row in table}
-    shown = {arm: arms[arm] for arm in labels}
-    histories = {arm: result.history for arm, result in shown.items()}
-    accuracies = {row.arm: row.accuracies for row in table}
-    matrices = {
-        arm: analysis.confusion_matrix(result.labels, result.probabilities.argmax(-1)) for arm, result in shown.items()
-    }
-    drawn = {
-        "test_accuracy": figures.accuracy_by_arm(accuracies, errors, labels),
-        "validation_curves": figures.validation_curves(histories, labels),
-        "learning_curves": figures.learning_curves(histories, labels),
-        "confusion_matrices": figures.confusion_matrices(matrices, labels),
-    }
-    for name, figure in drawn.items():
-        figures.save(figure, folder / f"{name}.svg")
+def _translation(result: Result) -> Iterable[tuple[Any, ...]]:
+    by_direction = result.correct_when_shifted.mean((0, 3))
+    return ((shift, values.mean(), *values) for shift, values in enumerate(by_direction.T))
 
 
-def _json(path: Path) -> dict:
+def _reliability(result: Result) -> Iterable[tuple[Any, ...]]:
+    bins = analysis.reliability(result.probabilities, result.labels)
+    return (row for row in zip(*bins, strict=True) if row[-1] > 0)
+
+
+ARM_TABLES: Final = {
+    "learning_curves": (["epoch", *results.CURVES], _learning_curve),
+    "confusion": (["actual", "predicted"], _confusion),
+    "translation": (["shift", "accuracy", *controls.SHIFTS], _translation),
+    "reliability": (["confidence", "accuracy", "share"], _reliability),
+}
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from fashion_cnn import analysis, dataset, figures, params
+from fashion_cnn import dataset, exploration, figures, language, params, tables
 from fashion_cnn.dataset import SPLITS, Images
+from fashion_cnn.fashion_mnist import CLASS_NAMES
+from fashion_cnn.language import Language
 from fashion_cnn.stages import output_folder, run
 
 PREPARED: Final = Path("data/prepared")
@@ -17,17 +19,17 @@ PAIRS_SHOWN: Final = 10
 
 def main() -> None:
     """Write reports/eda/."""
-    params.load()
+    spoken = language.load(params.load().report.language)
     splits = {name: dataset.load(PREPARED, name) for name in SPLITS}
     manifest = json.loads((PREPARED / "manifest.json").read_text())
     # Validation images come from the training files: what test images resemble is looked for in both.
     known = Images(*map(np.concatenate, zip(splits["train"], splits["validation"], strict=True)))
-    nearest = analysis.nearest(splits["test"].images, known.images)
+    nearest = exploration.nearest(splits["test"].images, known.images)
     with output_folder("reports/eda") as folder:
         metrics = {name: describe(splits[name], manifest[name]) for name in SPLITS}
         metrics["copies"] = copies(known, splits["test"], nearest)
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        draw(splits, known, nearest, folder)
+        draw(splits, known, nearest, spoken, folder)
     print(f"eda: reports/eda; {metrics['copies']['test_in_training']} test images are also training images")
 
 
@@ -44,10 +46,10 @@ def describe(split: Images, manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def copies(known: Images, test: Images, nearest: analysis.Nearest) -> dict[str, Any]:
+def copies(known: Images, test: Images, nearest: exploration.Nearest) -> dict[str, Any]:
     """Exact and near copies, and how well the nearest training image's class predicts a test image's."""
-    within = analysis.duplicates_within(*known)
-    between = analysis.duplicates_between(*known, *test)
+    within = exploration.duplicates_within(*known)
+    between = exploration.duplicates_between(*known, *test)
     agrees = known.labels[nearest.indices] == test.labels
     near = nearest.distances < NEAR
     return {
@@ -62,29 +64,37 @@ def copies(known: Images, test: Images, nearest: analysis.Nearest) -> dict[str, 
     }
 
 
-def draw(splits: dict[str, Images], known: Images, nearest: analysis.Nearest, folder: Path) -> None:
-    """Draw every figure."""
+def draw(
+    splits: dict[str, Images], known: Images, nearest: exploration.Nearest, spoken: Language, folder: Path
+) -> None:
+    """Draw every figure, and write what can be counted as a table for `dvc plots` too."""
     train, test = splits["train"], splits["test"]
     closest = np.argsort(nearest.distances, kind="stable")[:PAIRS_SHOWN]
     twins = nearest.indices[closest]
     counts = {name: np.bincount(split.labels, minlength=10).tolist() for name, split in splits.items()}
-    histograms = {name: analysis.pixel_histogram(split.images) for name, split in splits.items()}
+    histograms = {name: exploration.pixel_histogram(split.images) for name, split in splits.items()}
     drawn = {
-        "class_distribution": figures.class_distribution(counts),
-        "class_examples": figures.class_examples(*train),
-        "class_images": figures.class_images(*analysis.class_moments(*train)),
-        "pixel_intensity": figures.pixel_intensity(histograms),
-        "nearest_distances": figures.nearest_distances(nearest.distances, NEAR),
+        "class_distribution": figures.class_distribution(counts, spoken),
+        "class_examples": figures.class_examples(*train, spoken),
+        "class_images": figures.class_images(*exploration.class_moments(*train), spoken),
+        "pixel_intensity": figures.pixel_intensity(histograms, spoken),
+        "nearest_distances": figures.nearest_distances(nearest.distances, NEAR, spoken),
         "nearest_pairs": figures.nearest_pairs(
             test.images[closest],
             known.images[twins],
             nearest.distances[closest],
-            test.labels[closest],
-            known.labels[twins],
+            (test.labels[closest], known.labels[twins]),
+            spoken,
         ),
     }
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.svg")
+    levels = np.bincount(nearest.distances.astype(int))
+    by_class = zip(CLASS_NAMES, *counts.values(), strict=True)
+    up_to = zip(range(256), *(shares.cumsum() for shares in histograms.values()), strict=True)
+    tables.write(folder / "class_distribution.csv", ["class", *counts], by_class)
+    tables.write(folder / "pixel_intensity.csv", ["up_to", *histograms], up_to)
+    tables.write(folder / "nearest_distances.csv", ["grey_levels", "test_images"], enumerate(levels.tolist()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,172 @@
+"""The report in a real browser: accessible, without errors, on a desk and on a phone, light, dark and printed."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_results import drawn, result
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium_axe_python import Axe
+from test_demo_page import BROWSERS, FLAGS, program
+from test_figures_and_report import make_reports
+
+from fashion_cnn.results import Result
+
+DESK, PHONE, NARROWEST = 1280, 390, 320
+LANGUAGES = ("en", "es")
+
+
+def arms(seeds: int, candidate: int) -> dict[str, Result]:
+    kernels = {"baseline": None, "cnn3": 3, "cnn5": 5, "candidate": candidate}
+    return {
+        arm: result(drawn(0.85 if kernel is None else 0.9, 300, kernel or 0, seeds), kernel)
+        for arm, kernel in kernels.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One seed and a reused candidate in English; three seeds and a candidate of its own in Spanish."""
+    made = {"en": arms(seeds=1, candidate=3), "es": arms(seeds=3, candidate=1)}
+    return {
+        spoken: make_reports(tmp_path_factory.mktemp(spoken), planted, spoken, test_images=300) / "index.html"
+        for spoken, planted in made.items()
+    }
+
+
+class Browser:
+    """A headless browser that keeps its console's messages."""
+
+    def __init__(self, profile: str) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = program(BROWSERS)
+        for flag in [*FLAGS.split(), f"user-data-dir={profile}"]:
+            options.add_argument(f"--{flag}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(program(["chromedriver"])))
+        self.driver.set_script_timeout(120)
+
+    def open(self, page: Path, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        self.driver.get_log("browser")
+        self.driver.get(page.as_uri())
+
+    def ask(self, expression: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(f"return {expression.strip()}", *arguments)
+
+    def style(self, selector: str, name: str) -> str:
+        return self.ask("getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # Chromium's last writes may come while its profile is removed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        started = Browser(profile)
+        yield started
+        started.driver.quit()
+
+
+@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_the_page_is_accessible_and_without_errors(
+    browser: Browser, pages: dict[str, Path], spoken: str, scheme: str, width: int
+) -> None:
+    browser.open(pages[spoken], width, scheme)
+    assert browser.driver.get_log("browser") == []
+    axe = Axe(browser.driver)
+    axe.inject()
+    found = axe.run()
+    assert found["passes"], "axe has looked"
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]] == []
+
+
+@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
+def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path], spoken: str, width: int) -> None:
+    browser.open(pages[spoken], width)
+    assert browser.ask("document.documentElement.scrollWidth") <= browser.ask("document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_no_text_of_a_figure_is_cut_off_or_too_small(
+    browser: Browser, pages: dict[str, Path], spoken: str, width: int
+) -> None:
+    browser.open(pages[spoken], width)
+    cut = browser.ask("""
+        [...document.querySelectorAll("figure svg")].flatMap((svg) => {
+            const frame = svg.getBoundingClientRect();
+            return [...svg.querySelectorAll("text")].filter((text) => {
+                const box = text.getBoundingClientRect();
+                return box.left < frame.left - 1 || box.right > frame.right + 1
+                    || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+            }).map((text) => [svg.getAttribute("aria-label"), text.textContent]);
+        })""")
+    assert cut == []
+    smallest = browser.ask("""
+        Math.min(...[...document.querySelectorAll("figure svg text")].map((text) =>
+            parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a
+            || parseFloat(getComputedStyle(text).fontSize) * Math.abs(text.getScreenCTM().b)))""")
+    assert smallest >= 8
+
+
+def test_figures_are_drawn_in_the_ink_of_the_page(browser: Browser, pages: dict[str, Path]) -> None:
+    inks = set()
+    for scheme in ("light", "dark"):
+        browser.open(pages["en"], scheme=scheme)
+        ink = browser.style("body", "color")
+        assert browser.style("figure svg text", "fill") == ink
+        inks.add(ink)
+    assert len(inks) == 2
+
+
+def test_nothing_is_loaded_besides_the_page(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["en"])
+    assert browser.ask('performance.getEntriesByType("resource").map((entry) => entry.name)') == []
+
+
+@pytest.mark.parametrize("spoken", LANGUAGES)
+def test_the_keyboard_reaches_every_section_and_every_wide_table(
+    browser: Browser, pages: dict[str, Path], spoken: str
+) -> None:
+    browser.open(pages[spoken], PHONE)
+    reached = []
+    body = browser.driver.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)
+    while (focused := browser.driver.switch_to.active_element) != body:
+        reached.append(focused.get_attribute("href") or focused.get_attribute("class") or "")
+        assert browser.ask("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        focused.send_keys(Keys.TAB)
+    headings = browser.ask('[...document.querySelectorAll("h2")].map((heading) => heading.id)')
+    assert [link.rpartition("#")[2] for link in reached if "#" in link][1:] == headings
+    assert reached.count("scroll") == len(browser.driver.find_elements(By.CSS_SELECTOR, ".scroll"))
+
+
+def test_a_link_of_the_contents_leads_to_its_section(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["en"])
+    browser.driver.find_element(By.CSS_SELECTOR, 'nav a[href="#method"]').send_keys(Keys.ENTER)
+    top = browser.ask('document.getElementById("method").getBoundingClientRect().top')
+    assert 0 <= top < 900
+
+
+def test_print_is_dark_on_white_and_without_the_contents(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["en"], 800, "dark", "print")
+    assert browser.style("body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.style("figure svg text", "fill") == "rgb(0, 0, 0)"
+    assert browser.style("nav", "display") == "none"
+
+
+def test_a_verdict_is_told_by_words_not_by_colour_alone(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["en"])
+    for item in browser.driver.find_elements(By.CSS_SELECTOR, ".claims > li"):
+        verdict = (item.get_attribute("class") or "").replace("_", " ")
+        assert item.find_element(By.CSS_SELECTOR, ".verdict").text.endswith(verdict)

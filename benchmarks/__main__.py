@@ -6,6 +6,7 @@ repro      `dvc repro` with nothing to do, and what of it is DVC itself
 store      `dvc push` and `dvc pull` with the embedded S3
 endpoint   latency and throughput, beside `model.predict` in a Flask route
 scaling    how training grows with images, epochs, seeds and kernel size
+variants   a training step with one thing changed at a time (only where it is named)
 accuracy   test accuracies over seeds (an hour; only where it is named)
 total      `make repro` in a fresh clone, beside the whole notebook (a quarter of an hour; only where it is named)
 """
@@ -27,7 +28,7 @@ from fashion_cnn import download
 from fashion_cnn.errors import UserError
 
 USUAL: Final = ("training", "stages", "repro", "store", "endpoint", "scaling")
-LONG: Final = ("accuracy", "total")
+LONG: Final = ("variants", "accuracy", "total")
 
 
 def main() -> None:

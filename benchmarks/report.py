@@ -140,6 +140,20 @@ def named(contestants: dict[str, Any]) -> dict[str, Any]:
     return {f"pipeline, {one['precision']}" if name == "pipeline" else name: one for name, one in contestants.items()}
 
 
+def _variants(measured: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Variants of the training step",
+        "",
+        f"One thing changed at a time; milliseconds a step, an epoch of {measured['steps_an_epoch']} steps with its "
+        "validation divided by its steps.",
+        "",
+    ]
+    for arm, variants in measured["arms"].items():
+        rows = [[name, figure(one["step_ms"]), figure(one["of_the_pipeline_s"], 2)] for name, one in variants.items()]
+        lines += [f"**{arm}**", "", *table(["", "ms a step", "of the pipeline's"], rows), ""]
+    return lines[:-1]
+
+
 def _stages(measured: dict[str, Any]) -> list[str]:
     parts = ("start", "import", "reading", "work", "writing", "end")
     rows = [
@@ -285,6 +299,7 @@ def _total(measured: dict[str, Any]) -> list[str]:
 SECTIONS: Final[dict[str, Callable[[dict[str, Any]], list[str]]]] = {
     "total": _total,
     "training": _training,
+    "variants": _variants,
     "accuracy": _accuracy,
     "stages": _stages,
     "repro": _repro,

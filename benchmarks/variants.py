@@ -95,6 +95,7 @@ def main() -> None:
     settings = params.load(changes={**changes, "train.epochs": request["epochs"]})
     change()
     training.configure(settings.train)
+    training.keras.utils.set_random_seed(0)  # op determinism insists
     precision = training.precision(settings.train)
     network = keras_worker.build(request["arm"], settings, precision)
     splits = keras_worker.splits(request["images"])

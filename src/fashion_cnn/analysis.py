@@ -334,7 +334,7 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: flo
         difference=int(surplus.sum()) / (seeds * images),
         test_interval=bootstrap(surplus / seeds, confidence),
         seed_interval=seed_interval(by_seed, confidence),
-        p_value=image_sign_flip(surplus),
+        p_value=mcnemar(first[0], second[0]) if seeds == 1 else image_sign_flip(surplus),
         sign_flip=sign_flip(by_seed),
         by_seed=by_seed,
         fixed=int((first[0] & ~second[0]).sum()),

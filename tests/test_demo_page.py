@@ -191,16 +191,21 @@ def program(names: Sequence[str]) -> str:
     return found
 
 
+def chromium(profile: str) -> webdriver.Chrome:
+    """A headless browser that keeps its console's messages."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = program(BROWSERS)
+    for flag in [*FLAGS.split(), f"user-data-dir={profile}"]:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options, webdriver.ChromeService(program(["chromedriver"])))
+
+
 class Page:
     """The demo page in a headless browser."""
 
     def __init__(self, profile: str) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = program(BROWSERS)
-        for flag in [*FLAGS.split(), f"user-data-dir={profile}"]:
-            options.add_argument(f"--{flag}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(program(["chromedriver"])))
+        self.driver = chromium(profile)
         self.emulate(1000, "light")
 
     def emulate(self, width: int, scheme: str) -> None:

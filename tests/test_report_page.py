@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from planted_results import drawn, result
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium_axe_python import Axe
-from test_demo_page import BROWSERS, FLAGS, program
+from test_demo_page import chromium
 from test_figures_and_report import make_reports
 
 from fashion_cnn.results import Result
@@ -39,15 +38,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 class Browser:
-    """A headless browser that keeps its console's messages."""
+    """The report in a headless browser, on a screen of any width."""
 
     def __init__(self, profile: str) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = program(BROWSERS)
-        for flag in [*FLAGS.split(), f"user-data-dir={profile}"]:
-            options.add_argument(f"--{flag}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(program(["chromedriver"])))
+        self.driver = chromium(profile)
         self.driver.set_script_timeout(120)
 
     def open(self, page: Path, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:

@@ -28,17 +28,17 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 repro: env  ## run the whole study, deploy the candidate, push all results to the store, print the table
 	dvc repro --pull
 	@# The report of a deployment may come from the store; an endpoint can't.
-	@python -m fashion_cnn.sagemaker status || dvc repro --force --single-item deploy
+	@python -m fashion_cnn.cloud status || dvc repro --force --single-item deploy
 	dvc push --run-cache
 	@cat reports/comparison/summary.md
 	@echo
 	@echo "The report: $(CURDIR)/reports/index.html"
 
 predict: env  ## ask the deployed model: make predict IMAGE=picture.png
-	@python -m fashion_cnn.sagemaker predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"
+	@python -m fashion_cnn.cloud predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"
 
 undeploy: env  ## remove the endpoint and all that belongs to it
-	@python -m fashion_cnn.sagemaker undeploy
+	@python -m fashion_cnn.cloud undeploy
 
 test: env browser  ## run the whole test suite
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import data, machine, report
-from fashion_cnn import download
-from fashion_cnn.errors import UserError
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.ingest import download
 
 USUAL: Final = ("training", "stages", "repro", "store", "endpoint", "scaling")
 LONG: Final = ("variants", "accuracy", "total")

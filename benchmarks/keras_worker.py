@@ -16,8 +16,11 @@ import keras
 import tensorflow as tf
 
 from benchmarks import data, notebook, worker
-from fashion_cnn import dataset, models, params, training
-from fashion_cnn.dataset import Images
+from fashion_cnn.core import params
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.core.params import Params
+from fashion_cnn.ingest import splits as prepare
+from fashion_cnn.training import architectures, fitting
 
 VALIDATION: Final = 0.2
 
@@ -64,9 +67,9 @@ def notebook_turns(arm: str, images: int, epochs: int) -> None:
 
 def pipeline_turns(arm: str, images: int, epochs: int) -> None:
     """The same as the pipeline trains it, with params.yaml's parameters."""
-    settings = params.load(changes={"train.epochs": epochs})
-    training.configure(settings.train)
-    precision = training.precision(settings.train)
+    settings = params.load(Params, changes={"train.epochs": epochs})
+    fitting.configure(settings.train)
+    precision = fitting.precision(settings.train)
     network = build(arm, settings, precision)
     about = {"parameters": network.count_params(), "precision": "float32" if arm == "baseline" else precision}
     fit_pipeline(network, splits(images), settings.train, Turns(**arithmetic(network), **about))
@@ -80,14 +83,14 @@ def fit_pipeline(network: keras.Model, images: dict[str, Images], settings: para
         return original(*arguments, callbacks=[*(callbacks or ()), turns], **options)
 
     network.fit = fit
-    training.fit(network, images, settings)
+    fitting.fit(network, images, settings)
 
 
 def build(arm: str, settings: params.Params, precision: str) -> keras.Model:
     """An arm's network, new, with convolutions of a precision."""
     if arm == "baseline":
-        return models.dense(settings.baseline)
-    return models.cnn(settings.cnn, getattr(settings.arms, arm).kernel, precision)
+        return architectures.dense(settings.baseline)
+    return architectures.cnn(settings.cnn, getattr(settings.arms, arm).kernel, precision)
 
 
 def splits(images: int, test_images: int | None = None) -> dict[str, Images]:
@@ -95,7 +98,7 @@ def splits(images: int, test_images: int | None = None) -> dict[str, Images]:
     train, test = (Images(*labelled) for labelled in data.load())
     count = whole(images)
     shortened = Images(train.images[:count], train.labels[:count])
-    return dataset.split(shortened, Images(*(one[:test_images] for one in test)), VALIDATION, None)
+    return prepare.split(shortened, Images(*(one[:test_images] for one in test)), VALIDATION, None)
 
 
 def whole(images: int) -> int:
@@ -115,7 +118,7 @@ def arithmetic(network: keras.Model) -> dict[str, int]:
 
 def matrix_products(sizes: list[int], repetitions: int) -> None:
     """The best rate of square matrix products, in floating-point operations a second, by precision."""
-    training.configure(params.load().train)
+    fitting.configure(params.load(Params).train)
     product = tf.function(tf.matmul)
     rates = {}
     for precision in ("float32", "bfloat16"):
@@ -132,21 +135,21 @@ def matrix_products(sizes: list[int], repetitions: int) -> None:
 
 def fit_cnn(kernel: int, images: int, epochs: int) -> None:
     """The pipeline's fit of one CNN: its seconds."""
-    settings = params.load(changes={"train.epochs": epochs})
-    training.configure(settings.train)
-    network, prepared = models.cnn(settings.cnn, kernel, training.precision(settings.train)), splits(images)
+    settings = params.load(Params, changes={"train.epochs": epochs})
+    fitting.configure(settings.train)
+    network, prepared = architectures.cnn(settings.cnn, kernel, fitting.precision(settings.train)), splits(images)
     with fits_timed() as seconds:
-        training.fit(network, prepared, settings.train)
+        fitting.fit(network, prepared, settings.train)
     worker.send(seconds=sum(seconds))
 
 
 def train_pipeline(arm: str, images: int, seeds: int, changes: dict[str, Any], test_images: int | None = None) -> None:
     """The pipeline's training of one arm: seconds of its fits, test accuracy of each seed."""
-    settings = params.load(changes={**changes, "train.seeds": seeds})
-    environment = training.configure(settings.train)
+    settings = params.load(Params, changes={**changes, "train.seeds": seeds})
+    environment = fitting.configure(settings.train)
     prepared = splits(images, test_images)
     with fits_timed() as seconds:
-        result = training.train(partial(build, arm, settings), prepared, settings.train, environment).result
+        result = fitting.train(partial(build, arm, settings), prepared, settings.train, environment).result
     accuracies = (result.probabilities.argmax(-1) == result.labels).mean(-1)
     worker.send(seconds=sum(seconds), accuracies=accuracies.tolist())
 
@@ -154,7 +157,7 @@ def train_pipeline(arm: str, images: int, seeds: int, changes: dict[str, Any], t
 @contextmanager
 def fits_timed() -> Iterator[list[float]]:
     """The seconds of each of the pipeline's fits in the block."""
-    original, seconds = training.fit, []
+    original, seconds = fitting.fit, []
 
     def fit(*arguments: Any, **options: Any) -> Any:
         started = time.perf_counter()
@@ -163,9 +166,9 @@ def fits_timed() -> Iterator[list[float]]:
         finally:
             seconds.append(time.perf_counter() - started)
 
-    training.fit = fit
+    fitting.fit = fit
     yield seconds
-    training.fit = original
+    fitting.fit = original
 
 
 def train_notebook(arm: str, images: int, epochs: int, seed: int) -> None:

@@ -10,7 +10,8 @@ from scipy import stats
 from benchmarks import worker
 from benchmarks.report import spread
 from benchmarks.worker import ask
-from fashion_cnn import params
+from fashion_cnn.core import params
+from fashion_cnn.core.params import Params
 
 START_UP: Final = {"images": 128, "epochs": 1, "kernel": 3}
 # By what grows: its sizes, and how many images train meanwhile.
@@ -97,7 +98,7 @@ def larger(seconds_an_image: float) -> dict[str, Any]:
     Args:
         seconds_an_image: what one more training image adds to an epoch, its share of validation included.
     """
-    epochs = params.load().train.epochs
+    epochs = params.load(Params).train.epochs
     images = TIMES_LARGER * TRAINING_IMAGES
     held = TIMES_LARGER * 70_000 * IMAGE_BYTES
     return {

@@ -38,7 +38,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             if number == 0 or name not in ONCE:
                 print(f"stages: {name}", flush=True)
                 if name == "deploy":
-                    study.run(sys.executable, "-m", "fashion_cnn.sagemaker", "undeploy")
+                    study.run(sys.executable, "-m", "fashion_cnn.cloud", "undeploy")
                 runs[name].append(run(arguments, study))
     return {
         "epochs": options.epochs,

@@ -21,12 +21,13 @@ from benchmarks import memory
 STARTED: Final = "STAGE_STARTED"
 # What a stage calls to read and to write; drawing a figure into its file is writing.
 FUNCTIONS: Final = {
-    "fashion_cnn.params": {"load": "reading"},
-    "fashion_cnn.idx": {"read_labelled_images": "reading"},
-    "fashion_cnn.dataset": {"load": "reading", "save": "writing"},
-    "fashion_cnn.results": {"load": "reading", "save": "writing"},
-    "fashion_cnn.training": {"save_network": "writing"},
-    "fashion_cnn.figures": {"save": "writing"},
+    "fashion_cnn.core.params": {"load": "reading"},
+    "fashion_cnn.ingest.idx": {"read_labelled_images": "reading"},
+    "fashion_cnn.core.dataset": {"load": "reading"},
+    "fashion_cnn.ingest.splits": {"save": "writing"},
+    "fashion_cnn.core.results": {"load": "reading", "save": "writing"},
+    "fashion_cnn.training.fitting": {"save_network": "writing"},
+    "fashion_cnn.reporting.style": {"save": "writing"},
 }
 METHODS: Final = {"read_text": "reading", "read_bytes": "reading", "write_text": "writing", "write_bytes": "writing"}
 

@@ -41,28 +41,28 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def keras_adam() -> None:
     """Keras's own Adam, a dozen kernels for each variable."""
-    from fashion_cnn import training  # noqa: PLC0415 (TensorFlow, which the measuring process does without)
+    from fashion_cnn.training import fitting  # noqa: PLC0415 (TensorFlow, which the measuring process does without)
 
-    training.OPTIMIZERS["adam"] = training.keras.optimizers.Adam
+    fitting.OPTIMIZERS["adam"] = fitting.keras.optimizers.Adam
 
 
 def single_steps() -> None:
     """Return to Keras after every step."""
-    from fashion_cnn import training  # noqa: PLC0415
+    from fashion_cnn.training import fitting  # noqa: PLC0415
 
-    training.STEPS_PER_EXECUTION = 1  # type: ignore[misc]
+    fitting.STEPS_PER_EXECUTION = 1  # type: ignore[misc]
 
 
 def op_determinism() -> None:
     """TensorFlow's switch for deterministic kernels."""
-    from fashion_cnn.lean_keras import tf  # noqa: PLC0415
+    from fashion_cnn.core.lean_keras import tf  # noqa: PLC0415
 
     tf.config.experimental.enable_op_determinism()
 
 
 def compiled_by_xla() -> None:
     """Have XLA compile the step."""
-    from fashion_cnn.lean_keras import keras  # noqa: PLC0415
+    from fashion_cnn.core.lean_keras import keras  # noqa: PLC0415
 
     original = keras.Model.compile
     keras.Model.compile = lambda self, *arguments, **named: original(self, *arguments, **named, jit_compile=True)
@@ -87,16 +87,18 @@ VARIANTS: Final[dict[str, tuple[dict[str, Any], Callable[[], None]]]] = {
 def main() -> None:
     """Train an arm in one variant, an epoch a request."""
     from benchmarks import keras_worker  # noqa: PLC0415
-    from fashion_cnn import params, training  # noqa: PLC0415
+    from fashion_cnn.core import params  # noqa: PLC0415
+    from fashion_cnn.core.params import Params  # noqa: PLC0415
+    from fashion_cnn.training import fitting  # noqa: PLC0415
 
     changes, change = VARIANTS[sys.argv[1]]
     worker.open_answers()
     request = worker.receive() or {}
-    settings = params.load(changes={**changes, "train.epochs": request["epochs"]})
+    settings = params.load(Params, changes={**changes, "train.epochs": request["epochs"]})
     change()
-    training.configure(settings.train)
-    training.keras.utils.set_random_seed(0)  # op determinism insists
-    precision = training.precision(settings.train)
+    fitting.configure(settings.train)
+    fitting.keras.utils.set_random_seed(0)  # op determinism insists
+    precision = fitting.precision(settings.train)
     network = keras_worker.build(request["arm"], settings, precision)
     splits = keras_worker.splits(request["images"])
     keras_worker.fit_pipeline(network, splits, settings.train, keras_worker.Turns(precision=precision))

@@ -14,6 +14,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from benchmarks import data
+from fashion_cnn.core import params
 
 REPOSITORY: Final = Path(__file__).parent.parent
 PERSONS: Final = ("AUTHOR", "COMMITTER")
@@ -115,10 +116,6 @@ def change(path: Path, changes: Mapping[str, Any]) -> None:
     yaml = YAML()
     values = yaml.load(path.read_text())
     for name, value in changes.items():
-        *sections, last = name.split(".")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[last] = value
+        params.set_parameter(values, name, value)
     with path.open("w") as file:
         yaml.dump(values, file)

@@ -15,8 +15,9 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 
-from fashion_cnn import dataset, download
-from fashion_cnn.dataset import Images
+from fashion_cnn.core import dataset, params
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.ingest import download, splits
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -61,11 +62,7 @@ def set_params(defaults: dict[str, Any]) -> Callable[..., Path]:
     def write(**changes: Any) -> Path:
         values = copy.deepcopy(defaults)
         for name, value in changes.items():
-            *sections, last = name.split(".")
-            section = values
-            for part in sections:
-                section = section[part]
-            section[last] = value
+            params.set_parameter(values, name, value)
         path = Path("params.yaml")
         path.write_text(yaml.safe_dump(values))
         return path
@@ -85,7 +82,7 @@ def prepared(workspace: Path) -> Path:
     """A small prepared data set of noise in the workspace."""
     folder = workspace / "data" / "prepared"
     folder.mkdir(parents=True)
-    dataset.save({name: random_images(40, seed) for seed, name in enumerate(dataset.SPLITS)}, folder)
+    splits.save({name: random_images(40, seed) for seed, name in enumerate(dataset.SPLITS)}, folder)
     return folder
 
 

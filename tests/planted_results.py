@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion_cnn.evaluation import evaluate
-from fashion_cnn.results import CURVES, Result
+from fashion_cnn.core.evaluation import evaluate
+from fashion_cnn.core.results import CURVES, Result
 
 ENVIRONMENT = {
     "tensorflow": "2.21.0",

@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fashion_cnn import dataset, params
+from fashion_cnn.cloud.params import Cloud, Deploy
+from fashion_cnn.cloud.target import connect
+from fashion_cnn.core import dataset, params
 from fashion_cnn.localcloud import daemon, s3, sagemaker
-from fashion_cnn.sagemaker.target import connect
 
 MEGABYTE = 1024**2
 GROWTH_ALLOWED = 64 * MEGABYTE  # what an allocator keeps; a leak of 10 kB a request would be more
@@ -46,7 +47,7 @@ def png(image: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def client_of(endpoint: params.Deploy) -> Any:
+def client_of(endpoint: Deploy) -> Any:
     once = Config(retries={"total_max_attempts": 1}, read_timeout=60)  # no request is sent twice in secret
     return connect(endpoint).session.client("sagemaker-runtime", config=once)
 
@@ -86,7 +87,7 @@ def memory() -> int:
     return sum(process.memory_info().rss for process in [server, *server.children(recursive=True)])
 
 
-def soak_malformed(deploy: params.Deploy, requests: int) -> bool:
+def soak_malformed(deploy: Deploy, requests: int) -> bool:
     client, seen, sizes = client_of(deploy), collections.Counter[str](), []
 
     @settings(
@@ -114,7 +115,7 @@ def soak_malformed(deploy: params.Deploy, requests: int) -> bool:
     return not any(status.startswith("5") for status in seen) and last - warm < GROWTH_ALLOWED
 
 
-def soak_load(deploy: params.Deploy, seconds: float) -> bool:
+def soak_load(deploy: Deploy, seconds: float) -> bool:
     client, body = client_of(deploy), npy(images()[:1])
     answered, errors = collections.Counter[str](), collections.Counter[str]()
     end = time.monotonic() + seconds
@@ -136,7 +137,7 @@ def main() -> int:
     commands.add_parser("malformed").add_argument("--requests", type=int, default=10_000)
     commands.add_parser("load").add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
-    deploy = params.load().deploy
+    deploy = params.load(Cloud).deploy
     if options.command == "malformed":
         return 0 if soak_malformed(deploy, options.requests) else 1
     return 0 if soak_load(deploy, options.seconds) else 1

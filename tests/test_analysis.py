@@ -15,8 +15,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from fashion_cnn import analysis, evaluation
-from fashion_cnn.analysis import Interval
+from fashion_cnn.comparison import analysis
+from fashion_cnn.comparison.analysis import Interval
+from fashion_cnn.core import evaluation
 
 # The differences, in eighths of an inch, of 15 pairs of Darwin's plants: Fisher 1935, "The design of experiments".
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -283,7 +284,7 @@ def test_results_of_other_seeds_or_images_are_not_compared() -> None:
 
 
 def test_importing_the_statistics_leaves_the_slow_half_of_scipy_alone() -> None:
-    code = "import sys, fashion_cnn.analysis; print({'scipy.stats', 'statsmodels'} & set(sys.modules))"
+    code = "import sys, fashion_cnn.comparison.analysis; print({'scipy.stats', 'statsmodels'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_results import SETTINGS, drawn, first, result
 
-from fashion_cnn import claims, params
-from fashion_cnn.analysis import Interval
-from fashion_cnn.claims import Claim, Measure
-from fashion_cnn.results import Result
+from fashion_cnn.comparison import claims
+from fashion_cnn.comparison.analysis import Interval
+from fashion_cnn.comparison.claims import Claim, Measure
+from fashion_cnn.core import params
+from fashion_cnn.core.results import Result
+from fashion_cnn.stages.parameters import Parameters
 
 IMAGES = 2000
 
@@ -226,7 +228,7 @@ def test_every_command_sets_a_parameter_to_a_value_that_is_allowed() -> None:
     assert len(commands) >= 4
     for command in commands:
         name, _, value = command.removeprefix("dvc exp run -S ").partition("=")
-        params.load(REPOSITORY / "params.yaml", {name: json.loads(value)})
+        params.load(Parameters, REPOSITORY / "params.yaml", {name: json.loads(value)})
 
 
 @pytest.mark.parametrize("images", range(1, 21))

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from fashion_cnn import dataset, download, idx
-from fashion_cnn.dataset import Images
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import SHA256, TEST_IMAGES, TEST_LABELS
+from fashion_cnn.core import dataset
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import SHA256, TEST_IMAGES, TEST_LABELS
+from fashion_cnn.ingest import download, idx, splits
 
 
 def write_idx(path: Path, array: np.ndarray, magic: bytes | None = None) -> Path:
@@ -89,47 +90,47 @@ def test_images_of_another_size_are_refused(pair: tuple[Path, Path]) -> None:
 
 def test_the_split_is_the_notebooks() -> None:
     training, test = random_images(100), random_images(30, seed=1)
-    splits = dataset.split(training, test, validation_fraction=0.2, limit=None)
-    np.testing.assert_array_equal(splits["train"].images, training.images[:80])
-    np.testing.assert_array_equal(splits["validation"].labels, training.labels[80:])
-    np.testing.assert_array_equal(splits["test"].images, test.images)
+    made = splits.split(training, test, validation_fraction=0.2, limit=None)
+    np.testing.assert_array_equal(made["train"].images, training.images[:80])
+    np.testing.assert_array_equal(made["validation"].labels, training.labels[80:])
+    np.testing.assert_array_equal(made["test"].images, test.images)
 
 
 def test_a_limit_keeps_the_first_images_of_each_split() -> None:
     training, test = random_images(100), random_images(30, seed=1)
-    splits = dataset.split(training, test, validation_fraction=0.2, limit=5)
-    assert [len(split.labels) for split in splits.values()] == [5, 5, 5]
-    np.testing.assert_array_equal(splits["validation"].images, training.images[80:85])
+    made = splits.split(training, test, validation_fraction=0.2, limit=5)
+    assert [len(split.labels) for split in made.values()] == [5, 5, 5]
+    np.testing.assert_array_equal(made["validation"].images, training.images[80:85])
 
 
 @pytest.mark.parametrize("fraction", [1e-17, 0.999])
 def test_a_split_without_images_is_refused(fraction: float) -> None:
     with pytest.raises(UserError, match="leaves no images in the (train|validation) split"):
-        dataset.split(random_images(20), random_images(20), fraction, None)
+        splits.split(random_images(20), random_images(20), fraction, None)
 
 
 def test_permuting_moves_every_image_s_pixels_alike_and_loses_none() -> None:
     images = random_images(2).images
     images[1] = 255 - images[0]
-    permuted = dataset.permute_pixels(images)
+    permuted = splits.permute_pixels(images)
     assert not np.array_equal(permuted, images)
     np.testing.assert_array_equal(np.sort(permuted[0], axis=None), np.sort(images[0], axis=None))
     np.testing.assert_array_equal(permuted[1], 255 - permuted[0])
 
 
 def test_saving_twice_writes_the_same_bytes_and_loading_gives_them_back(tmp_path: Path) -> None:
-    splits = {name: random_images(10) for name in dataset.SPLITS}
+    made = {name: random_images(10) for name in dataset.SPLITS}
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        dataset.save(splits, folder)
+        splits.save(made, folder)
     assert (tmp_path / "a" / "test.npz").read_bytes() == (tmp_path / "b" / "test.npz").read_bytes()
-    np.testing.assert_array_equal(dataset.load(tmp_path / "a", "test").images, splits["test"].images)
+    np.testing.assert_array_equal(dataset.load(tmp_path / "a", "test").images, made["test"].images)
 
 
 def test_the_manifest_counts_and_digests() -> None:
     images = np.zeros((4, 28, 28), np.uint8)
     images[0] = 255
-    manifest = dataset.describe({"train": Images(images, np.array([0, 0, 9, 3], np.uint8))})["train"]
+    manifest = splits.describe({"train": Images(images, np.array([0, 0, 9, 3], np.uint8))})["train"]
     assert manifest["images"] == 4
     assert manifest["classes"] == {
         **dict.fromkeys(manifest["classes"], 0), "T-shirt/top": 2, "Dress": 1, "Ankle boot": 1,

@@ -31,13 +31,13 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 from test_localcloud_sagemaker import SOURCE, Cloud, wait_until
 
-from fashion_cnn import params
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import CLASS_NAMES
-from fashion_cnn.figures import STYLES
+from fashion_cnn.core import params
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.localcloud import s3, sagemaker
-from fashion_cnn.localcloud.demo import bundle, page
-from fashion_cnn.serving import archive, inference
+from fashion_cnn.localsagemaker.page import routes
+from fashion_cnn.reporting.style import STYLES
+from fashion_cnn.serving import archive, bundle, inference
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -117,7 +117,7 @@ def linear_answer(seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 @pytest.fixture(scope="module")
 def networks() -> dict[str, Any]:
     """The study's arms and networks at the borders of what params.yaml allows; untrained, but sure of their answers."""
-    from fashion_cnn import models
+    from fashion_cnn.training import architectures
 
     def shared(*filters: int, padding: str = "same", stride: int = 1, pool: int = 2) -> params.CNN:
         return params.CNN.model_validate(
@@ -125,19 +125,19 @@ def networks() -> dict[str, Any]:
         )
 
     built = {
-        "baseline": models.dense(params.Baseline(units=128, dropout=0.2)),
-        "cnn3": models.cnn(shared(32, 64), 3),
-        "cnn5": models.cnn(shared(32, 64), 5),
-        "even": models.cnn(shared(4, 6), 4),
-        "even-strided": models.cnn(shared(4, 6, stride=2, pool=1), 2),
-        "valid": models.cnn(shared(4, 6, padding="valid"), 3),
-        "valid-strided": models.cnn(shared(5, padding="valid", stride=3, pool=3), 6),
-        "three-layers": models.cnn(shared(3, 4, 5, stride=2, pool=1), 5),
-        "pool-leaves-a-rest": models.cnn(shared(4, 4, pool=3), 3),
-        "stride-beyond-kernel": models.cnn(shared(4, stride=5), 2),
-        "one-pixel": models.cnn(shared(4), 1),
-        "largest": models.cnn(shared(2, padding="valid", pool=1), 27),
-        "largest-padded": models.cnn(shared(2), 27),
+        "baseline": architectures.dense(params.Baseline(units=128, dropout=0.2)),
+        "cnn3": architectures.cnn(shared(32, 64), 3),
+        "cnn5": architectures.cnn(shared(32, 64), 5),
+        "even": architectures.cnn(shared(4, 6), 4),
+        "even-strided": architectures.cnn(shared(4, 6, stride=2, pool=1), 2),
+        "valid": architectures.cnn(shared(4, 6, padding="valid"), 3),
+        "valid-strided": architectures.cnn(shared(5, padding="valid", stride=3, pool=3), 6),
+        "three-layers": architectures.cnn(shared(3, 4, 5, stride=2, pool=1), 5),
+        "pool-leaves-a-rest": architectures.cnn(shared(4, 4, pool=3), 3),
+        "stride-beyond-kernel": architectures.cnn(shared(4, stride=5), 2),
+        "one-pixel": architectures.cnn(shared(4), 1),
+        "largest": architectures.cnn(shared(2, padding="valid", pool=1), 27),
+        "largest-padded": architectures.cnn(shared(2), 27),
     }
     random = np.random.default_rng(0)
     for network in built.values():
@@ -391,7 +391,7 @@ def test_a_picture_above_the_limit_is_refused_before_it_is_sent(demo: Page) -> N
         dataTransfer.items.add(new File([new Uint8Array(arguments[0] + 1)], "big.png", { type: "image/png" }));
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     """
-    demo.driver.execute_script(script, page.MAX_PICTURE_BYTES)
+    demo.driver.execute_script(script, routes.MAX_PICTURE_BYTES)
     assert demo.message() == "big.png: 6.0 MB; allowed: up to 6 MB."
     assert demo.console() == []
 
@@ -510,7 +510,7 @@ def test_the_page_asks_its_own_address_alone_and_carries_a_strict_policy(demo: P
     asked = demo.driver.execute_script(script)
     assert len(asked) > 4
     assert all(name.startswith(f"{cloud.address}/demo/") for name in asked)
-    for path in [*page.FILES, "/demo/state", "/demo/bundle"]:
+    for path in [*routes.FILES, "/demo/state", "/demo/bundle"]:
         status, headers, _ = request(cloud, "GET", path)
         assert (status, headers["x-content-type-options"]) == (200, "nosniff")
         policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
@@ -549,7 +549,7 @@ def test_only_the_page_itself_may_ask_without_a_signature(cloud: DemoCloud, path
     assert request(cloud, "POST", path, {"Content-Type": media_type, "Origin": cloud.address}, body)[0] == 200
 
 
-@pytest.mark.parametrize("path", [*page.FILES, "/demo/state", "/demo/bundle", *POSTS])
+@pytest.mark.parametrize("path", [*routes.FILES, "/demo/state", "/demo/bundle", *POSTS])
 def test_a_name_of_another_site_that_leads_here_is_refused(cloud: DemoCloud, path: str) -> None:
     port = sagemaker.port(cloud.settings)
     foreign = {"Host": f"example.org:{port}", "Origin": f"http://example.org:{port}"}
@@ -558,7 +558,7 @@ def test_a_name_of_another_site_that_leads_here_is_refused(cloud: DemoCloud, pat
 
 def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: DemoCloud) -> None:
     origin = {"Origin": cloud.address}
-    large = bytes(page.MAX_PICTURE_BYTES + 1)
+    large = bytes(routes.MAX_PICTURE_BYTES + 1)
     assert request(cloud, "POST", "/demo/picture", {"Content-Type": "image/png", **origin}, large)[0] == 413
     assert request(cloud, "POST", "/demo/endpoints/first", {"Content-Type": "image/png", **origin}, large)[0] == 413
     status, _, answer = request(cloud, "POST", "/demo/picture", {"Content-Type": "image/webp", **origin}, b"x")
@@ -614,7 +614,7 @@ def test_everything_that_can_be_used_has_a_name(demo: Page) -> None:
 
 
 def test_every_arm_has_the_colour_of_the_figures() -> None:
-    css = Path(page.__file__).with_name("page.css").read_text()
+    css = Path(routes.__file__).with_name("page.css").read_text()
     assert dict(re.findall(r"^\.(\w+) { --arm: (#\w+); }", css, re.MULTILINE)) == {
         arm: style.color.lower() for arm, style in STYLES.items()
     }
@@ -638,7 +638,7 @@ def test_a_network_that_the_page_can_not_compute_is_named(tmp_path: Path) -> Non
 
 def test_the_embedded_sagemaker_serves_the_page_without_tensorflow() -> None:
     heavy = "{'tensorflow', 'keras', 'matplotlib', 'pandas'}"
-    script = f"import sys, fashion_cnn.localcloud.sagemaker_server; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys, fashion_cnn.localsagemaker.server; print(sorted({heavy} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

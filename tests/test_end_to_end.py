@@ -138,7 +138,7 @@ def test_the_endpoint_serves_and_its_answers_are_the_candidate_s(first: Clone) -
     report = json.loads(first.read("reports/deployment.json"))
     assert report["verification"]["top1_agreement"] == 1
     assert report["verification"]["max_probability_difference"] < 1e-5
-    assert "serves" in first.run(sys.executable, "-m", "fashion_cnn.sagemaker", "status")
+    assert "serves" in first.run(sys.executable, "-m", "fashion_cnn.cloud", "status")
 
 
 def test_running_again_runs_nothing(first: Clone) -> None:
@@ -214,7 +214,11 @@ def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second:
 
 @pytest.mark.parametrize(
     ("module", "stages"),
-    [("figures.py", {"eda", "compare"}), ("training.py", {*ARMS, "compare"})],  # the report digests what trains
+    [
+        ("reporting/style.py", {"eda", "compare"}),
+        ("training/fitting.py", set(ARMS)),
+        ("cloud/params.py", {"deploy"}),
+    ],
 )
 def test_changed_code_reruns_what_depends_on_it(second: Clone, module: str, stages: set[str]) -> None:
     path = second.folder / "src/fashion_cnn" / module

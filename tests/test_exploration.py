@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fashion_cnn import exploration
+from fashion_cnn.eda import exploration
 
 
 def random_images(count: int, seed: int, low: int = 0, high: int = 256) -> np.ndarray:

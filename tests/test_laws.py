@@ -1,5 +1,6 @@
 """The laws of the pipeline: a stage's deps and params are what its code reads, no less and no more."""
 
+import ast
 import json
 import os
 import subprocess
@@ -13,8 +14,6 @@ import pytest
 import yaml
 from conftest import REPOSITORY, free_ports
 
-from fashion_cnn.stages.compare import TRAINING_CODE
-
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
 TRAINED = ["baseline", "cnn3", "cnn5", "candidate"]
@@ -22,12 +21,12 @@ SOURCE = "src/fashion_cnn/"
 
 
 def module_of(stage: str) -> str:
-    """dvc.yaml's `${stage}.train cnn3` is the module fashion_cnn.stages.train."""
-    return "fashion_cnn.stages" + PIPELINE[stage]["cmd"].removeprefix("${stage}").split()[0]
+    """dvc.yaml's `${stage} train cnn3` is the module fashion_cnn.stages.train."""
+    return f"fashion_cnn.stages.{PIPELINE[stage]['cmd'].split()[1]}"
 
 
 def dependencies(stage: str, *, code: bool) -> set[str]:
-    return {path for path in PIPELINE[stage]["deps"] if path.startswith(SOURCE) == code}
+    return {path.replace("${src}/", SOURCE) for path in PIPELINE[stage]["deps"] if path.startswith("${src}/") == code}
 
 
 def parameters(stage: str) -> set[str]:
@@ -54,29 +53,46 @@ def import_graph() -> grimp.ImportGraph:
     return grimp.build_graph("fashion_cnn", exclude_type_checking_imports=True, cache_dir=None)
 
 
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_the_code_dependencies_of_a_stage_are_its_import_closure(stage: str, import_graph: grimp.ImportGraph) -> None:
+def imported_files(stage: str, import_graph: grimp.ImportGraph) -> set[str]:
+    """Every module that a stage imports, and what modules read as files; packages hold no code of their own."""
     modules, waiting = set(), {module_of(stage)}
     while waiting:
         module = waiting.pop()
         modules.add(module)
-        parents = {module.rsplit(".", 1)[0]} if "." in module else set()
-        waiting |= (import_graph.find_modules_directly_imported_by(module) | parents) - modules
-
-    closure = set()
-    for module in modules:
-        path = Path("src", *module.split("."))
-        is_package = (REPOSITORY / path).is_dir()
-        closure.add(f"{path}/__init__.py" if is_package else f"{path}.py")
+        waiting |= import_graph.find_modules_directly_imported_by(module) - modules
     read_as_files = {
-        "fashion_cnn.language": {f"{SOURCE}templates/{code}.toml" for code in ("en", "es")},
-        "fashion_cnn.report": {f"{SOURCE}templates"},
+        "fashion_cnn.reporting.language": {f"{SOURCE}reporting/{code}.toml" for code in ("en", "es")},
+        "fashion_cnn.comparison.report": {f"{SOURCE}comparison/templates"},
         "fashion_cnn.serving.archive": {f"{SOURCE}serving/inference.py"},
-        "fashion_cnn.stages.compare": {f"{SOURCE}{name}" for name in TRAINING_CODE},
     }
-    closure |= {file for module, files in read_as_files.items() if module in modules for file in files}
-    closure -= {file for file in closure if any(file.startswith(f"{folder}/") for folder in closure)}
-    assert dependencies(stage, code=True) == closure
+    files = set().union(*(read_as_files.get(module, set()) for module in modules))
+    paths = {Path("src", *module.split(".")) for module in modules}
+    return files | {f"{path}.py" for path in paths if not (REPOSITORY / path).is_dir()}
+
+
+def inside(file: str, folders: set[str]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_every_module_that_a_stage_imports_lies_in_its_dependencies(
+    stage: str, import_graph: grimp.ImportGraph
+) -> None:
+    named, imported = dependencies(stage, code=True), imported_files(stage, import_graph)
+    assert {file for file in imported if not inside(file, named)} == set()
+    assert {folder for folder in named if not any(inside(file, {folder}) for file in imported)} == set()
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_only_what_decides_a_network_can_retrain_it(stage: str) -> None:
+    assert dependencies(stage, code=True) == {f"{SOURCE}core", f"{SOURCE}training", f"{SOURCE}stages/train.py"}
+
+
+def test_packages_hold_no_code_so_that_no_stage_depends_on_it() -> None:
+    for file in REPOSITORY.glob("src/**/__init__.py"):
+        (statement,) = ast.parse(file.read_text(encoding="utf-8")).body
+        assert isinstance(statement, ast.Expr), f"{file} holds more than its docstring"
+        assert ast.get_docstring(ast.Module([statement], []))
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +143,6 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
         subprocess.run([*cloud, "down"], env=environment, check=True)
 
 
-def test_the_report_digests_the_code_that_trains() -> None:
-    assert {f"{SOURCE}{name}" for name in TRAINING_CODE} == dependencies("cnn3", code=True)
-
-
 def test_every_stage_of_the_pipeline_is_traced(traces: dict[str, Any]) -> None:
     assert set(PIPELINE) == set(traces)
 
@@ -154,11 +166,8 @@ def test_the_files_a_stage_reads_are_its_dependencies(stage: str, traces: dict[s
     from_pyproject = any("pyproject.toml" in entry for entry in PIPELINE[stage].get("params", []))
     named = dependencies(stage, code=False) | ({"pyproject.toml"} if from_pyproject else set())
 
-    def inside(file: str, dependency: str) -> bool:
-        return Path(file).is_relative_to(dependency)
-
-    assert {file for file in read if not any(inside(file, name) for name in named)} == set()
-    assert {name for name in named if not any(inside(file, name) for file in read)} == set()
+    assert {file for file in read if not inside(file, named)} == set()
+    assert {name for name in named if not any(inside(file, {name}) for file in read)} == set()
 
 
 @pytest.mark.parametrize("stage", TRAINED)

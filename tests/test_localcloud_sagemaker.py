@@ -31,9 +31,10 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from conftest import free_ports
 
-from fashion_cnn.localcloud import daemon, s3, sagemaker, sagemaker_server
-from fashion_cnn.localcloud.sagemaker_api import java_pattern, operation
-from fashion_cnn.localcloud.sagemaker_operations import OPERATIONS
+from fashion_cnn.localcloud import daemon, s3, sagemaker
+from fashion_cnn.localsagemaker import server
+from fashion_cnn.localsagemaker.operations import OPERATIONS
+from fashion_cnn.localsagemaker.protocol import java_pattern, operation
 
 SOURCE = Path(__file__).parents[1] / "src"
 ROLE = "arn:aws:iam::000000000000:role/sagemaker"
@@ -704,8 +705,8 @@ def test_every_call_is_recorded_as_the_service_models_have_it_and_without_bodies
 
 
 def test_the_record_of_calls_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sagemaker_server, "MAX_CALLS_BYTES", 1000)
-    calls = sagemaker_server._calls(tmp_path / "calls.jsonl")
+    monkeypatch.setattr(server, "MAX_CALLS_BYTES", 1000)
+    calls = server._calls(tmp_path / "calls.jsonl")
     for _ in range(100):
         calls.info("x" * 99)
     calls.handlers[-1].close()

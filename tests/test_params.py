@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fashion_cnn import params
-from fashion_cnn.errors import UserError
-from fashion_cnn.params import CNN
+from fashion_cnn.core import params
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import CNN
+from fashion_cnn.stages.parameters import Parameters
 
 SetParams = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("workspace")
 
 
 def test_the_defaults_are_the_notebooks() -> None:
-    settings = params.load()
+    settings = params.load(Parameters)
     assert settings.kernel == 3
     assert settings.data.validation_fraction == 0.2
     assert (settings.train.epochs, settings.train.batch_size, settings.train.optimizer) == (10, 128, "adam")
@@ -51,7 +52,7 @@ def test_the_defaults_are_the_notebooks() -> None:
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(set_params: SetParams, name: str, value: Any) -> None:
     with pytest.raises(UserError) as error:
-        params.load(set_params(**{name: value}))
+        params.load(Parameters, set_params(**{name: value}))
     message = str(error.value)
     assert message.startswith(f"params.yaml: {name} = ")
     assert "allowed: " in message
@@ -61,19 +62,19 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(set_params: SetParam
 @pytest.mark.parametrize("name", ["kernl", "train.epoch", "arms.cnn7"])
 def test_an_unknown_parameter_is_refused_and_the_known_ones_are_named(set_params: SetParams, name: str) -> None:
     with pytest.raises(UserError, match=rf"{name} is not a parameter; known here: \w+"):
-        params.load(set_params(**{name: 1}))
+        params.load(Parameters, set_params(**{name: 1}))
 
 
 def test_a_number_is_read_as_dvc_writes_it(workspace: Path) -> None:
     path = workspace / "params.yaml"
     path.write_text(path.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-05"))
-    assert params.load().train.learning_rate == 1e-5
+    assert params.load(Parameters).train.learning_rate == 1e-5
 
 
 def test_a_change_replaces_a_value_of_the_file_and_is_checked() -> None:
-    assert params.load(changes={"deploy.endpoint": "fashion-cnn-2"}).deploy.endpoint == "fashion-cnn-2"
+    assert params.load(Parameters, changes={"deploy.endpoint": "fashion-cnn-2"}).deploy.endpoint == "fashion-cnn-2"
     with pytest.raises(UserError, match="deploy.target = 'azure' is not allowed; allowed: local or aws"):
-        params.load(changes={"deploy.target": "azure"})
+        params.load(Parameters, changes={"deploy.target": "azure"})
 
 
 @pytest.mark.parametrize(
@@ -90,34 +91,34 @@ def test_a_change_replaces_a_value_of_the_file_and_is_checked() -> None:
 )
 def test_a_mistake_in_the_deployment_is_found_by_the_first_stage(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
-        params.load(changes={f"deploy.{name}": value for name, value in changes.items()})
+        params.load(Parameters, changes={f"deploy.{name}": value for name, value in changes.items()})
     assert message in str(error.value)
 
 
 def test_every_mistake_is_reported_at_once(set_params: SetParams) -> None:
     with pytest.raises(UserError, match=r"kernel = 0 .*; train\.epochs = -1 "):
-        params.load(set_params(kernel=0, **{"train.epochs": -1}))
+        params.load(Parameters, set_params(kernel=0, **{"train.epochs": -1}))
 
 
 def test_layers_that_leave_no_pixels_are_refused(set_params: SetParams) -> None:
     with pytest.raises(UserError, match="leaves no pixels"):
-        params.load(set_params(**{"cnn.padding": "valid", "kernel": 20}))
+        params.load(Parameters, set_params(**{"cnn.padding": "valid", "kernel": 20}))
     with pytest.raises(UserError, match="leaves no pixels"):
-        params.load(set_params(**{"cnn.filters": [8] * 5}))
+        params.load(Parameters, set_params(**{"cnn.filters": [8] * 5}))
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "kernel: [", "kernel: {a: 1}", "\t"])
 def test_a_file_that_is_no_parameters_file_is_refused_in_one_line(workspace: Path, content: str) -> None:
     (workspace / "params.yaml").write_text(content)
     with pytest.raises(UserError) as error:
-        params.load()
+        params.load(Parameters)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(workspace: Path) -> None:
     (workspace / "params.yaml").unlink()
     with pytest.raises(UserError, match="not found"):
-        params.load()
+        params.load(Parameters)
 
 
 @given(

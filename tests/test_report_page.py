@@ -13,7 +13,7 @@ from selenium_axe_python import Axe
 from test_demo_page import chromium
 from test_figures_and_report import make_reports
 
-from fashion_cnn.results import Result
+from fashion_cnn.core.results import Result
 
 DESK, PHONE, NARROWEST = 1280, 390, 320
 LANGUAGES = ("en", "es")

@@ -31,16 +31,17 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 from rich.console import Console
 
-from fashion_cnn import dataset, results
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import CLASS_NAMES
+from fashion_cnn.cloud import __main__ as commands
+from fashion_cnn.cloud import deployment, preflight
+from fashion_cnn.cloud.params import Deploy
+from fashion_cnn.cloud.target import Target, connect
+from fashion_cnn.cloud.verification import verify
+from fashion_cnn.core import dataset, results
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3, sagemaker
-from fashion_cnn.localcloud.sagemaker_api import check, operation
-from fashion_cnn.params import Deploy
-from fashion_cnn.sagemaker import __main__ as commands
-from fashion_cnn.sagemaker import deployment, preflight
-from fashion_cnn.sagemaker.target import Target, connect
-from fashion_cnn.sagemaker.verification import verify
+from fashion_cnn.localsagemaker.protocol import check, operation
 from fashion_cnn.serving import archive
 from fashion_cnn.stages import deploy as stage
 
@@ -365,8 +366,8 @@ def test_an_ended_deployment_is_rolled_back_before_it_ends(
 ) -> None:
     script = tmp_path / "deploy.py"
     script.write_text(
-        "import signal, sys\nfrom pathlib import Path\nfrom fashion_cnn.sagemaker import deployment\n"
-        "from fashion_cnn.params import Deploy\nfrom fashion_cnn.sagemaker.target import connect\n"
+        "import signal, sys\nfrom pathlib import Path\nfrom fashion_cnn.cloud import deployment\n"
+        "from fashion_cnn.cloud.params import Deploy\nfrom fashion_cnn.cloud.target import connect\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "target = connect(Deploy.model_validate_json(sys.argv[2]))\n"
         "deployment.deploy(Path(sys.argv[1]), target, None)\n"
@@ -740,13 +741,13 @@ def test_what_is_no_picture_is_refused_before_anything_starts(
 @pytest.fixture
 def study(workspace: Path) -> Iterator[Path]:
     """A workspace with a trained candidate, and an embedded cloud of its own that does not run yet."""
-    from fashion_cnn.lean_keras import keras
-    from fashion_cnn.training import save_network
+    from fashion_cnn.core.lean_keras import keras
+    from fashion_cnn.training.fitting import save_network
 
     for folder in ("data/prepared", "models/candidate"):
         (workspace / folder).mkdir(parents=True)
     test = random_images(130)
-    dataset.save({"test": test}, workspace / "data/prepared")
+    splits.save({"test": test}, workspace / "data/prepared")
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     network = keras.Sequential([keras.Input((28, 28), dtype="uint8"), *layers])
@@ -813,7 +814,7 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
 
 
 def test_a_stage_without_a_candidate_is_one_line_and_leaves_no_report(prepared: Path) -> None:
-    command = [sys.executable, "-m", "fashion_cnn.stages.deploy"]
+    command = [sys.executable, "-m", "fashion_cnn.stages", "deploy"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

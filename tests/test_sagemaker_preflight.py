@@ -13,10 +13,10 @@ import pytest
 from conftest import free_ports
 from moto.server import ThreadedMotoServer
 
-from fashion_cnn.errors import UserError
-from fashion_cnn.params import Deploy
-from fashion_cnn.sagemaker import preflight
-from fashion_cnn.sagemaker.target import Target, connect
+from fashion_cnn.cloud import preflight
+from fashion_cnn.cloud.params import Deploy
+from fashion_cnn.cloud.target import Target, connect
+from fashion_cnn.core.errors import UserError
 from fashion_cnn.serving.archive import pack
 
 REGION = "eu-west-1"

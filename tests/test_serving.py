@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from fashion_cnn import fashion_mnist
-from fashion_cnn.errors import UserError
+from fashion_cnn.core import fashion_mnist
+from fashion_cnn.core.errors import UserError
 from fashion_cnn.serving import archive, inference
 from fashion_cnn.serving.server import MAX_BODY_BYTES, Context, Prediction, load_handler, load_model
 

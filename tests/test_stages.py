@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, random_images
 
-from fashion_cnn import dataset
-from fashion_cnn.fashion_mnist import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-from fashion_cnn.stages import output_folder
+from fashion_cnn.core import dataset
+from fashion_cnn.core.fashion_mnist import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from fashion_cnn.core.outputs import output_folder
 
 
 def run_stage(name: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    command = [sys.executable, "-m", f"fashion_cnn.stages.{name}", *arguments]
+    command = [sys.executable, "-m", "fashion_cnn.stages", name, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)  # type: ignore[call-overload]
 
 
@@ -106,7 +106,7 @@ def test_another_version_of_tensorflow_is_refused(workspace: Path) -> None:
 
 def test_a_killed_stage_leaves_no_output_and_the_next_run_repairs_it(workspace: Path) -> None:
     half_way = (
-        "import sys\nfrom fashion_cnn.stages import output_folder\n"
+        "import sys\nfrom fashion_cnn.core.outputs import output_folder\n"
         "with output_folder('models/cnn3') as folder:\n"
         "    (folder / 'model.keras').write_text('half')\n"
         "    print('half-way', flush=True)\n"

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from conftest import random_images
 
-from fashion_cnn import controls, models, params, results, training
-from fashion_cnn.dataset import Images
-from fashion_cnn.evaluation import evaluate
-from fashion_cnn.lean_keras import keras
-from fashion_cnn.params import Params
+from fashion_cnn.core import params, results
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.core.evaluation import evaluate
+from fashion_cnn.core.lean_keras import keras
+from fashion_cnn.core.params import Params
+from fashion_cnn.training import architectures, controls, fitting
 
 SPLITS = {name: random_images(60, seed) for seed, name in enumerate(("train", "validation", "test"))}
 
 
 @pytest.fixture
 def settings(workspace: Path) -> Params:  # noqa: ARG001
-    return params.load()
+    return params.load(Params)
 
 
 def quick(settings: Params, **changes: object) -> params.Train:
@@ -33,14 +34,14 @@ def layers(network: keras.Model) -> list[str]:
 
 
 def test_the_dense_network_is_the_notebooks(settings: Params) -> None:
-    network = models.dense(settings.baseline)
+    network = architectures.dense(settings.baseline)
     assert layers(network) == ["Rescaling", "Flatten", "Dense", "Dropout", "Dense"]
     assert network.count_params() == 101_770
 
 
 @pytest.mark.parametrize(("kernel", "parameters"), [(3, 220_234), (5, 253_514)])
 def test_the_cnn_is_the_notebooks(settings: Params, kernel: int, parameters: int) -> None:
-    network = models.cnn(settings.cnn, kernel)
+    network = architectures.cnn(settings.cnn, kernel)
     assert layers(network)[2:] == [
         "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Dense"
     ]  # fmt: skip
@@ -49,7 +50,7 @@ def test_the_cnn_is_the_notebooks(settings: Params, kernel: int, parameters: int
 
 
 def test_a_network_takes_the_bytes_on_disk_and_scales_them_itself(settings: Params) -> None:
-    network = models.cnn(settings.cnn, 3)
+    network = architectures.cnn(settings.cnn, 3)
     inside = keras.Model(network.inputs, network.get_layer("rescaling").output)
     images = SPLITS["test"].images[:4]
     np.testing.assert_allclose(inside.predict(images, verbose=0), images / 255, atol=1e-6)
@@ -58,11 +59,11 @@ def test_a_network_takes_the_bytes_on_disk_and_scales_them_itself(settings: Para
 
 @pytest.mark.parametrize("kernel", [1, 2, 27])
 def test_every_allowed_kernel_builds(settings: Params, kernel: int) -> None:
-    assert models.cnn(settings.cnn, kernel).output_shape == (None, 10)
+    assert architectures.cnn(settings.cnn, kernel).output_shape == (None, 10)
 
 
 def test_evaluation_agrees_with_keras(settings: Params) -> None:
-    network = models.dense(settings.baseline)
+    network = architectures.dense(settings.baseline)
     network.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     loss, accuracy = network.evaluate(*SPLITS["test"], verbose=0)
     ours = evaluate(network.predict(SPLITS["test"].images, verbose=0), SPLITS["test"].labels)
@@ -92,8 +93,8 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy_averaged_o
 def test_training_twice_gives_the_same_file_and_figures(settings: Params, tmp_path: Path) -> None:
     files, results = [], []
     for name in ("first.keras", "second.keras"):
-        network, result = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings), {})
-        training.save_network(network, tmp_path / name)
+        network, result = fitting.train(lambda _: architectures.cnn(settings.cnn, 3), SPLITS, quick(settings), {})
+        fitting.save_network(network, tmp_path / name)
         files.append((tmp_path / name).read_bytes())
         results.append(result)
     assert files[0] == files[1]
@@ -102,9 +103,9 @@ def test_training_twice_gives_the_same_file_and_figures(settings: Params, tmp_pa
 
 
 def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settings: Params, tmp_path: Path) -> None:
-    network, result = training.train(lambda _: models.dense(settings.baseline), SPLITS, quick(settings), {})
+    network, result = fitting.train(lambda _: architectures.dense(settings.baseline), SPLITS, quick(settings), {})
     path = tmp_path / "model.keras"
-    training.save_network(network, path)
+    fitting.save_network(network, path)
     loaded = keras.saving.load_model(path)
     assert not loaded.compiled
     np.testing.assert_array_equal(loaded.predict(SPLITS["test"].images, verbose=0), result.probabilities[0])
@@ -115,8 +116,8 @@ def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settin
 
 
 def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
-    _, result = training.train(
-        lambda _: models.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
+    _, result = fitting.train(
+        lambda _: architectures.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
     )
     assert result.probabilities.shape == (2, 60, 10)
     assert not np.array_equal(*result.probabilities)
@@ -129,14 +130,16 @@ def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
 
 def test_the_first_seed_is_the_same_however_many_follow(settings: Params, tmp_path: Path) -> None:
     for seeds in (1, 2):
-        network, _ = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {})
-        training.save_network(network, tmp_path / f"{seeds}.keras")
+        network, _ = fitting.train(
+            lambda _: architectures.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {}
+        )
+        fitting.save_network(network, tmp_path / f"{seeds}.keras")
     assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "2.keras").read_bytes()
 
 
 def test_a_result_is_read_as_it_was_written(settings: Params, tmp_path: Path) -> None:
-    _, result = training.train(
-        lambda _: models.cnn(settings.cnn, 5), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
+    _, result = fitting.train(
+        lambda _: architectures.cnn(settings.cnn, 5), SPLITS, quick(settings, seeds=2, epochs=2), {"threads": 2}
     )
     results.save(result, tmp_path)
     read = results.load(tmp_path)
@@ -148,7 +151,7 @@ def test_a_result_is_read_as_it_was_written(settings: Params, tmp_path: Path) ->
 
 
 def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
-    network, result = training.train(lambda _: models.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
+    network, result = fitting.train(lambda _: architectures.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
 
     def correct(name: str, images: np.ndarray) -> np.ndarray:
         return network.predict(images, verbose=0).argmax(-1) == SPLITS[name].labels
@@ -161,15 +164,15 @@ def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
 
 
 def test_the_fit_lowers_the_training_loss(settings: Params) -> None:
-    _, result = training.train(lambda _: models.dense(settings.baseline), SPLITS, quick(settings, epochs=5), {})
+    _, result = fitting.train(lambda _: architectures.dense(settings.baseline), SPLITS, quick(settings, epochs=5), {})
     losses = result.history["train_loss"][0]
     assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_allowed_optimizer_trains_with_the_learning_rate_given(settings: Params, optimizer: str) -> None:
-    network = models.dense(settings.baseline)
-    training.fit(network, SPLITS, quick(settings, optimizer=optimizer, learning_rate=0.125))
+    network = architectures.dense(settings.baseline)
+    fitting.fit(network, SPLITS, quick(settings, optimizer=optimizer, learning_rate=0.125))
     assert isinstance(network.optimizer, type(keras.optimizers.get(optimizer)))
     assert float(network.optimizer.learning_rate) == 0.125
 
@@ -178,10 +181,10 @@ def test_every_allowed_optimizer_trains_with_the_learning_rate_given(settings: P
 def test_the_fused_adam_does_what_keras_adam_does(rate: object) -> None:
     start, gradients = np.linspace(-1, 1, 6, dtype=np.float32), np.random.default_rng(0).normal(size=(5, 6))
     ends: list[np.ndarray] = []
-    for kind in (keras.optimizers.Adam, training.FusedAdam):
+    for kind in (keras.optimizers.Adam, fitting.FusedAdam):
         optimizer, variables = kind(rate), [keras.Variable(start), keras.Variable(start[:2])]
         for gradient in gradients.astype(np.float32):
-            pair = [training.tf.constant(gradient), training.tf.constant(gradient[:2])]
+            pair = [fitting.tf.constant(gradient), fitting.tf.constant(gradient[:2])]
             optimizer.apply(pair, variables)
         ends.append(np.concatenate([variable.numpy() for variable in variables]))
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5, atol=1e-6)
@@ -189,20 +192,20 @@ def test_the_fused_adam_does_what_keras_adam_does(rate: object) -> None:
 
 
 def test_the_cosine_schedule_rises_to_the_learning_rate_and_falls_to_zero(settings: Params) -> None:
-    rates = [float(training.one_cycle(0.125, 200)(step)) for step in range(201)]
+    rates = [float(fitting.one_cycle(0.125, 200)(step)) for step in range(201)]
     assert rates[0] == 0
     assert rates[20] == pytest.approx(0.125) == max(rates)
     assert rates[110] == pytest.approx(0.125 / 2)
     assert rates[200] == pytest.approx(0, abs=1e-9)
-    network = models.dense(settings.baseline)
-    training.fit(network, SPLITS, quick(settings, epochs=2, schedule="cosine"))
+    network = architectures.dense(settings.baseline)
+    fitting.fit(network, SPLITS, quick(settings, epochs=2, schedule="cosine"))
     assert float(network.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)  # it ends where training ends
 
 
 def test_lower_precision_is_confined_to_the_training_steps(settings: Params) -> None:
     settings_of = {name: quick(settings, precision=name) for name in ("float32", "mixed_bfloat16")}
     trained = {
-        name: training.train(partial(models.cnn, settings.cnn, 3), SPLITS, chosen, {})
+        name: fitting.train(partial(architectures.cnn, settings.cnn, 3), SPLITS, chosen, {})
         for name, chosen in settings_of.items()
     }
     for name, (network, result) in trained.items():
@@ -219,16 +222,16 @@ def test_lower_precision_is_confined_to_the_training_steps(settings: Params) -> 
 def test_auto_precision_follows_what_the_processor_computes(
     settings: Params, monkeypatch: pytest.MonkeyPatch, flags: str | None, chosen: str
 ) -> None:
-    monkeypatch.setattr(training, "_processor_flags", lambda: set((flags or "").split()))
-    assert training.precision(quick(settings, precision="auto")) == chosen
+    monkeypatch.setattr(fitting, "_processor_flags", lambda: set((flags or "").split()))
+    assert fitting.precision(quick(settings, precision="auto")) == chosen
 
 
 @pytest.mark.parametrize(("kernel", "field", "multiply_adds"), [(3, 10, 4_039_808), (5, 16, 10_863_744)])
 def test_a_network_is_described_by_what_it_costs_and_sees(
     settings: Params, kernel: int, field: int, multiply_adds: int
 ) -> None:
-    network = models.cnn(settings.cnn, kernel)
-    described = models.describe(network)
+    network = architectures.cnn(settings.cnn, kernel)
+    described = architectures.describe(network)
     assert described["parameters"] == network.count_params() == sum(one["parameters"] for one in described["layers"])
     # By hand: 28² · k² · 32 + 14² · k² · 32 · 64 + 3136 · 64 + 64 · 10.
     assert described["multiply_adds"] == multiply_adds
@@ -245,7 +248,7 @@ def test_a_network_is_described_by_what_it_costs_and_sees(
 
 
 def test_the_dense_network_sees_the_whole_image(settings: Params) -> None:
-    described = models.describe(models.dense(settings.baseline))
+    described = architectures.describe(architectures.dense(settings.baseline))
     assert (described["receptive_field"], described["multiply_adds"]) == (28, 784 * 128 + 128 * 10)
 
 
@@ -277,12 +280,12 @@ def test_shifts_are_ordered_by_direction_and_distance() -> None:
 
 def test_training_imports_no_library_that_keras_takes_only_because_it_is_there() -> None:
     unneeded = "{'sklearn', 'scipy', 'pandas', 'matplotlib'}"
-    code = f"import sys, fashion_cnn.training; print(*{unneeded} & set(sys.modules))"
+    code = f"import sys, fashion_cnn.training.fitting; print(*{unneeded} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
 def test_what_was_hidden_from_keras_can_still_be_imported() -> None:
-    code = "from fashion_cnn.lean_keras import keras; import scipy.special, pandas; print(keras.__version__)"
+    code = "from fashion_cnn.core.lean_keras import keras; import scipy.special, pandas; print(keras.__version__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == keras.__version__

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from fashion_cnn import params
+from fashion_cnn.core import params
 
 
 class Recorded:
@@ -57,7 +57,7 @@ def trace(stage: str, arguments: list[str]) -> dict[str, Any]:
                 read_files.add(str(path.relative_to(here)))
 
     load = params.load
-    params.load = lambda *_: Recorded(load(), read_params)  # type: ignore[assignment]
+    params.load = lambda part: Recorded(load(part), read_params)  # type: ignore
     sys.addaudithook(audit)
     sys.argv = [stage, *arguments]
     tracing = True

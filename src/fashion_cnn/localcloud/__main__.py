@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fashion_cnn.errors import UserError
-from fashion_cnn.localcloud import clone, daemon, s3, sagemaker
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
 AWS_CONFIG = "localcloud-aws-config"  # in .dvc/, git-ignored
@@ -101,15 +101,17 @@ def connect(store: Daemon, port: int | None) -> None:
     process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
     process += ["--folder", str(store.folder), "--port", str(chosen.port)]
     addresses = dict.fromkeys(("sagemaker", "sagemaker_runtime", "sts"), sagemaker.endpoint(chosen))
-    text = clone.aws_config_text(s3.REGION, process, {"s3": chosen.endpoint, **addresses})
+    text = connection.aws_config_text(s3.REGION, process, {"s3": chosen.endpoint, **addresses})
     (folder / AWS_CONFIG).write_text(text)
-    for option, value in {"profile": clone.PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
-        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", clone.REMOTE, option, value]
+    for option, value in {"profile": connection.PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
+        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", connection.REMOTE, option, value]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             reason = result.stderr.strip().partition("\n")[0]
-            raise UserError(f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {clone.REMOTE!r}")
-    print(f"The DVC remote {clone.REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
+            raise UserError(
+                f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {connection.REMOTE!r}"
+            )
+    print(f"The DVC remote {connection.REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
 
 
 def credentials(store: Daemon, expected: int | None, *, with_sagemaker: bool) -> None:

@@ -15,8 +15,8 @@ import platformdirs
 import psutil
 from filelock import FileLock
 
-from fashion_cnn.errors import UserError
-from fashion_cnn.localcloud import clone
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.localcloud import connection
 
 FOLDER_VARIABLE = "FASHION_CNN_CLOUD"
 
@@ -52,7 +52,7 @@ def cloud_folder() -> Path:
     """The embedded cloud's folder: FASHION_CNN_CLOUD, else what the clone is connected to, else the user's."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen).expanduser().absolute()
-    return clone.connected_folder() or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
+    return connection.connected_folder() or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
 
 
 def make_private(folder: Path) -> None:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fashion_cnn.errors import UserError
+from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import daemon
 from fashion_cnn.localcloud.daemon import Daemon
 

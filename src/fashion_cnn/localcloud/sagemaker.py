@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import fashion_cnn
-from fashion_cnn.errors import UserError
+from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import daemon, s3
 from fashion_cnn.localcloud.daemon import Daemon
 
-SERVER: Final = "fashion_cnn.localcloud.sagemaker_server"
+SERVER: Final = "fashion_cnn.localsagemaker.server"
 READY: Final = "MissingAuthenticationTokenException"
 
 

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from fashion_cnn.errors import UserError
+from fashion_cnn.core.errors import UserError
 
 HANDLER: Final = "code/inference.py"
 # The container's Python has neither package; it installs this list with pip when it starts.

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import IMAGE_SHAPE
-from fashion_cnn.lean_keras import keras, tf
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import IMAGE_SHAPE
+from fashion_cnn.core.lean_keras import keras, tf
 
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # isort: skip
 

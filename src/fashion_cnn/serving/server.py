@@ -30,8 +30,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import IMAGE_SHAPE
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import IMAGE_SHAPE
 
 # SageMaker's limit for a real-time request. Source: docs.aws.amazon.com, InvokeEndpoint.
 MAX_BODY_BYTES: Final = 6 * 1024**2
@@ -97,7 +97,7 @@ def load_model(folder: Path) -> Predict:
     Raises:
         UserError: there is no SavedModel, or TensorFlow can't load it.
     """
-    from fashion_cnn.lean_keras import tf  # noqa: PLC0415 (takes seconds, in which the server already listens)
+    from fashion_cnn.core.lean_keras import tf  # noqa: PLC0415 (takes seconds, in which the server already listens)
 
     versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     if not versions:

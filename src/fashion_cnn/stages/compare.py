@@ -8,36 +8,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from fashion_cnn import analysis, controls, dataset, figures, language, params, report, results, study, tables
-from fashion_cnn.errors import UserError
-from fashion_cnn.fashion_mnist import CLASS_NAMES
-from fashion_cnn.results import Result
-from fashion_cnn.stages import output_file, output_folder, run
-from fashion_cnn.study import Study
+from fashion_cnn.comparison import analysis, report, study
+from fashion_cnn.comparison.study import Study
+from fashion_cnn.core import dataset, params, results
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.core.outputs import output_file, output_folder
+from fashion_cnn.core.params import Params
+from fashion_cnn.core.results import Result
+from fashion_cnn.reporting import language, style, tables
+from fashion_cnn.reporting.params import Reporting
 
 EDA: Final = Path("reports/eda")
 PREPARED: Final = Path("data/prepared")
-SOURCE: Final = Path(__file__).parents[1]
-TRAINING_CODE: Final = (
-    "__init__.py",
-    "controls.py",
-    "dataset.py",
-    "errors.py",
-    "evaluation.py",
-    "fashion_mnist.py",
-    "lean_keras.py",
-    "models.py",
-    "params.py",
-    "results.py",
-    "stages/__init__.py",
-    "stages/train.py",
-    "training.py",
-)
 
 
 def main() -> None:
     """Write reports/metrics.json, reports/comparison/ and reports/index.html."""
-    read = params.load()
+    read = params.load(Params)
     settings = {
         "kernel": read.kernel,
         "data": read.data.model_dump(),
@@ -46,7 +34,7 @@ def main() -> None:
         "cnn": read.cnn.model_dump(),
         "arms": read.arms.model_dump(),
     }
-    spoken = language.load(read.report.language)
+    spoken = language.load(params.load(Reporting).report.language)
     arms = {arm: results.load(Path("models", arm)) for arm in study.ARMS}
     data, manifest = _json(EDA / "metrics.json"), _json(PREPARED / "manifest.json")
     test = dataset.load(PREPARED, "test")
@@ -61,19 +49,15 @@ def main() -> None:
         (folder / "summary.md").write_text(summary, encoding="utf-8")
         write_tables(examined, folder)
         for name, figure in report.draw(examined, spoken).items():
-            figures.save(figure, folder / f"{name}.svg")
+            style.save(figure, folder / f"{name}.svg")
         page.write_text(report.html(examined, spoken, {"comparison": folder, "eda": EDA}), encoding="utf-8")
     print(summary)
 
 
 def digests(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 of what decides the results: each split, the modules that train, the parameters as sorted JSON."""
-    code = hashlib.sha256()
-    for name in TRAINING_CODE:
-        code.update(hashlib.sha256((SOURCE / name).read_bytes()).digest())
+    """SHA-256 of what decides the results beside the code: each split, the parameters as sorted JSON."""
     return {
         **{split: described["sha256"] for split, described in manifest.items()},
-        "code": code.hexdigest(),
         "parameters": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
     }
 
@@ -126,7 +110,7 @@ def _reliability(result: Result) -> Iterable[tuple[Any, ...]]:
 ARM_TABLES: Final = {
     "learning_curves": (["epoch", *results.CURVES], _learning_curve),
     "confusion": (["actual", "predicted"], _confusion),
-    "translation": (["shift", "accuracy", *controls.SHIFTS], _translation),
+    "translation": (["shift", "accuracy", *results.SHIFTS], _translation),
     "reliability": (["confidence", "accuracy", "share"], _reliability),
 }
 
@@ -136,7 +120,3 @@ def _json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro compare` makes it on its way") from None
-
-
-if __name__ == "__main__":
-    run(main)

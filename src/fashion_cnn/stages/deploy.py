@@ -6,12 +6,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from fashion_cnn import dataset, params, results
-from fashion_cnn.errors import UserError
-from fashion_cnn.localcloud.demo import bundle
-from fashion_cnn.sagemaker.target import connect
-from fashion_cnn.sagemaker.verification import verify
-from fashion_cnn.stages import output_file, run
+from fashion_cnn.cloud.params import Cloud
+from fashion_cnn.cloud.target import connect
+from fashion_cnn.cloud.verification import verify
+from fashion_cnn.core import dataset, params, results
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.outputs import output_file
+from fashion_cnn.serving import bundle
 
 MODELS = Path("models")
 CANDIDATE = MODELS / "candidate"
@@ -22,7 +23,7 @@ PAGE_IMAGES = 100
 def main() -> None:
     """Write reports/deployment.json."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended rolls back, too
-    chosen = params.load().deploy
+    chosen = params.load(Cloud).deploy
     test = dataset.load(Path("data/prepared"), "test")
     expected = results.load(CANDIDATE).probabilities[0]
     if len(test.images) != len(expected):
@@ -37,7 +38,7 @@ def main() -> None:
         archive = pack(Path(folder))
         page = bundle.pack(MODELS, test, PAGE_IMAGES)
         target = connect(chosen)
-        from fashion_cnn.sagemaker import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
+        from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
         what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
         if chosen.target == "aws":
@@ -65,7 +66,3 @@ def pack(folder: Path) -> Path:
     path = folder / "model.tar.gz"
     archive.pack(export.saved_model(CANDIDATE / "model.keras"), path)
     return path
-
-
-if __name__ == "__main__":
-    run(main)

@@ -6,11 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from fashion_cnn import dataset, exploration, figures, language, params, tables
-from fashion_cnn.dataset import SPLITS, Images
-from fashion_cnn.fashion_mnist import CLASS_NAMES
-from fashion_cnn.language import Language
-from fashion_cnn.stages import output_folder, run
+from fashion_cnn.core import dataset, params
+from fashion_cnn.core.dataset import SPLITS, Images
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.core.outputs import output_folder
+from fashion_cnn.eda import exploration, figures
+from fashion_cnn.reporting import language, style, tables
+from fashion_cnn.reporting.language import Language
+from fashion_cnn.reporting.params import Reporting
 
 PREPARED: Final = Path("data/prepared")
 NEAR: Final = 10.0  # root mean square grey levels a pixel: below it, pairs look like one photograph taken twice
@@ -19,7 +22,7 @@ PAIRS_SHOWN: Final = 10
 
 def main() -> None:
     """Write reports/eda/."""
-    spoken = language.load(params.load().report.language)
+    spoken = language.load(params.load(Reporting).report.language)
     splits = {name: dataset.load(PREPARED, name) for name in SPLITS}
     manifest = json.loads((PREPARED / "manifest.json").read_text())
     # Validation images come from the training files: what test images resemble is looked for in both.
@@ -88,14 +91,10 @@ def draw(
         ),
     }
     for name, figure in drawn.items():
-        figures.save(figure, folder / f"{name}.svg")
+        style.save(figure, folder / f"{name}.svg")
     levels = np.bincount(nearest.distances.astype(int))
     by_class = zip(CLASS_NAMES, *counts.values(), strict=True)
     up_to = zip(range(256), *(shares.cumsum() for shares in histograms.values()), strict=True)
     tables.write(folder / "class_distribution.csv", ["class", *counts], by_class)
     tables.write(folder / "pixel_intensity.csv", ["up_to", *histograms], up_to)
     tables.write(folder / "nearest_distances.csv", ["grey_levels", "test_images"], enumerate(levels.tolist()))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from fashion_cnn import dataset, params, results
-from fashion_cnn.errors import UserError
-from fashion_cnn.params import Params
-from fashion_cnn.stages import output_folder, run
+from fashion_cnn.core import dataset, params, results
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.outputs import output_folder
+from fashion_cnn.core.params import Params
 
 MODELS = Path("models")
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arm", choices=["baseline", "cnn3", "cnn5", "candidate"])
     arm = parser.parse_args().arm
-    settings = params.load()
+    settings = params.load(Params)
     with output_folder(MODELS / arm) as folder:
         if arm == "candidate" and (twin := settings.arms.with_kernel(settings.kernel)):
             shutil.copytree(MODELS / twin, folder, dirs_exist_ok=True)
@@ -34,20 +34,22 @@ def train(arm: str, settings: Params, folder: Path) -> None:
     check_versions()
     splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
 
-    from fashion_cnn import models, training  # noqa: PLC0415 they import TensorFlow, which takes seconds
+    from fashion_cnn.training import architectures, fitting  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
-    environment = training.configure(settings.train)
+    environment = fitting.configure(settings.train)
     kernel = None
     if arm != "baseline":
         kernel = settings.kernel if arm == "candidate" else getattr(settings.arms, arm).kernel
 
     def build(precision: str) -> Any:
         if kernel is None:
-            return models.dense(settings.baseline)  # without convolutions there is nothing to gain from less precision
-        return models.cnn(settings.cnn, kernel, precision)
+            return architectures.dense(
+                settings.baseline
+            )  # without convolutions there is nothing to gain from less precision
+        return architectures.cnn(settings.cnn, kernel, precision)
 
-    network, result = training.train(build, splits, settings.train, environment)
-    training.save_network(network, folder / "model.keras")
+    network, result = fitting.train(build, splits, settings.train, environment)
+    fitting.save_network(network, folder / "model.keras")
     results.save(result._replace(metrics=result.metrics | ({"kernel": kernel} if kernel else {})), folder)
     print(f"{arm}: test accuracy {result.metrics['test_accuracy']:.4f}, loss {result.metrics['test_loss']:.4f}")
 
@@ -64,7 +66,3 @@ def check_versions() -> None:
         installed = importlib.metadata.version(name)
         if installed != wanted:
             raise UserError(f"{name} {installed} is installed, pyproject.toml names {wanted}; run `make env`")
-
-
-if __name__ == "__main__":
-    run(main)

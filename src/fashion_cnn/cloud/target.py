@@ -1,0 +1,75 @@
+"""Where a deployment goes: the one place that tells the embedded cloud and AWS apart."""
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fashion_cnn.cloud.params import Aws, Deploy
+from fashion_cnn.localcloud import s3, sagemaker
+
+if TYPE_CHECKING:
+    import boto3
+
+LOCAL_ROLE: Final = "arn:aws:iam::000000000000:role/fashion-cnn"
+
+
+class Target(NamedTuple):
+    """What a deployment needs to know.
+
+    Attributes:
+        session: for clients of S3, SageMaker and its runtime.
+        hosting: role, region, bucket and what the endpoint shall run on.
+        endpoint: the endpoint's name.
+        timeout: seconds that an endpoint has to come into service.
+    """
+
+    session: "boto3.Session"
+    hosting: Aws
+    endpoint: str
+    timeout: float
+
+    @property
+    def sdk(self) -> dict[str, Any]:
+        """What every call of the SageMaker SDK is given."""
+        return {"session": self.session, "region": self.hosting.region}
+
+    @property
+    def prefix(self) -> str:
+        """Where the endpoint's archives lie in the bucket."""
+        return f"fashion-cnn/endpoints/{self.endpoint}/"
+
+
+def connect(settings: Deploy) -> Target:
+    """The target that the parameters name. A local one is started where it does not run.
+
+    Raises:
+        UserError: the embedded cloud can't start.
+    """
+    hosting = settings.aws
+    if settings.target == "local":
+        hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
+        _point_at_the_embedded_cloud()
+    import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)
+
+    session = boto3.Session(region_name=hosting.region)
+    return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60)
+
+
+def _point_at_the_embedded_cloud() -> None:
+    """Start it, and let this process's AWS clients know it and nothing else."""
+    store = s3.store()
+    address = sagemaker.start(store)
+    chosen = s3.settings(store)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": chosen.access_key,
+        "AWS_SECRET_ACCESS_KEY": chosen.secret_key,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # For SageMaker, its runtime and STS, and so that no request at all leaves the machine.
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ENDPOINT_URL_S3": chosen.endpoint,
+        # A proxy for the internet does not know this machine's loopback.
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), s3.HOST])),
+    }
+    os.environ.pop("no_proxy", None)

@@ -1,0 +1,1 @@
+"""Arms side by side: statistics of results, the study's claims and their rule, figures, the report."""

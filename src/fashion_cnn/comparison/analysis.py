@@ -1,0 +1,342 @@
+"""Statistics of predictions and of their uncertainty: arrays in, plain values out; no files, no plots.
+
+Two things could have come out otherwise: which images are in the test set, and which seeds the networks were
+trained with. Intervals and tests here are over one of the two, and say which.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special  # not scipy.stats: its import takes several times as long, and people wait for compare
+
+from fashion_cnn.core.evaluation import BINS, confidence_bin
+from fashion_cnn.core.fashion_mnist import CLASSES
+
+RESAMPLES: Final = 9_999  # SciPy's default
+BOOTSTRAP_SEED: Final = 0
+
+
+def confusion_matrix(actual: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Count images by true class (rows) and predicted class (columns): (10, 10).
+
+    Args:
+        actual: (n,) from 0 to 9.
+        predicted: (n,), or (seeds, n) to count every seed's predictions.
+    """
+    cells = actual.astype(np.int64) * CLASSES + predicted
+    return np.bincount(cells.ravel(), minlength=CLASSES * CLASSES).reshape(CLASSES, CLASSES)
+
+
+def class_accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of each class's images that are recognised, its recall: (10,), nan for a class without images.
+
+    Args:
+        probabilities: (seeds, n, 10); the share is the mean over seeds.
+        labels: (n,) from 0 to 9.
+    """
+    return _group_means(labels, (probabilities.argmax(-1) == labels).mean(0), CLASSES)
+
+
+class Reliability(NamedTuple):
+    """What the predictions of each bin of confidence claim and what they hold; bin i is (i / bins, (i + 1) / bins].
+
+    Attributes:
+        confidence: mean probability of the predicted class, (bins,), nan for a bin without predictions.
+        accuracy: share of correct predictions, (bins,), nan for a bin without predictions.
+        share: of all predictions that fall into the bin, (bins,), sums to 1.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS) -> Reliability:
+    """Compare the confidence of predictions with their accuracy, in bins of equal width; all seeds' together.
+
+    For one seed, the sum of share times |accuracy - confidence| is `evaluation.calibration_error`.
+
+    Source: Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks", section 2.
+
+    Args:
+        probabilities: (seeds, n, 10), each row sums to 1.
+        labels: (n,) from 0 to 9.
+        bins: at least 1.
+    """
+    confidence = probabilities.max(-1).ravel().astype(np.float64)
+    correct = (probabilities.argmax(-1) == labels).ravel()
+    chosen = confidence_bin(confidence, bins)
+    share = np.bincount(chosen, minlength=bins) / len(chosen)
+    return Reliability(_group_means(chosen, confidence, bins), _group_means(chosen, correct, bins), share)
+
+
+def _group_means(groups: NDArray[np.integer], values: NDArray[np.generic], count: int) -> NDArray[np.float64]:
+    """Mean of the values of each group from 0 to count - 1: (count,), nan for an empty group."""
+    sizes = np.bincount(groups, minlength=count)
+    means = np.full(count, np.nan)
+    np.divide(np.bincount(groups, values, count), sizes, out=means, where=sizes > 0)
+    return means
+
+
+class Interval(NamedTuple):
+    """A confidence interval, both limits included."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion: of one network's accuracy over the drawing of test images.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; recommended by
+    Newcombe 1998, "Two-sided confidence intervals for the single proportion" (there method 3).
+
+    Args:
+        successes: images recognised, from 0 to trials.
+        trials: images, at least 1.
+        confidence: between 0 and 1.
+    """
+    z = float(special.ndtri((1 + confidence) / 2))
+    centre = successes + z * z / 2
+    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4)
+    # The limits at no and at only successes are 0 and 1: rounding may miss them by a bit.
+    low = (centre - half) / (trials + z * z) if successes > 0 else 0.0
+    high = (centre + half) / (trials + z * z) if successes < trials else 1.0
+    return Interval(low, high)
+
+
+def bootstrap(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated (BCa) bootstrap interval of the mean, over the drawing of the values' images.
+
+    For two networks on the same images pass the differences image by image. To draw n values with replacement
+    is to draw how often each distinct value comes, from a multinomial distribution: the same bootstrap in
+    milliseconds where distinct values are few, as with correctness. Time and memory grow with their number
+    (80 kB for each). The resamples are the same in every call; swapping the networks mirrors the interval, but
+    for the resamples' chance where the mean is 0.
+
+    Source: Efron 1987, "Better bootstrap confidence intervals"; scipy.stats.bootstrap(method="BCa").
+
+    Args:
+        values: (n,) real numbers, n at least 1. Where all are equal (one image, or networks that never differ)
+            the data show no spread, and both limits are the mean: that is no proof that there is none.
+        confidence: between 0 and 1.
+    """
+    values = np.asarray(values, np.float64)
+    if values.mean() < 0:
+        low, high = bootstrap(-values, confidence)
+        return Interval(0 - high, 0 - low)  # -0.0 would be printed as such
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) == 1:
+        return Interval(float(distinct[0]), float(distinct[0]))
+    count = len(values)
+    estimate = counts @ distinct / count
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    means = generator.multinomial(count, counts / count, RESAMPLES) @ distinct / count
+    rounding = 1e-12 * np.abs(distinct).max()
+    bias = special.ndtri(((means < estimate - rounding).mean() + (means <= estimate + rounding).mean()) / 2)
+    deviations = distinct - estimate
+    acceleration = counts @ deviations**3 / (6 * (counts @ deviations**2) ** 1.5)
+    z = bias + special.ndtri((1 + confidence) / 2) * np.array([-1, 1])
+    low, high = np.quantile(means, special.ndtr(bias + z / (1 - acceleration * z)))
+    return Interval(float(low), float(high))
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """McNemar's exact test that two networks are equally often right: the two-sided p-value.
+
+    Over the drawing of test images, for one training of each network. Only images count that one of the two
+    gets right; the p-value is 1 where there are none.
+
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated proportions"; the exact
+    form as in Agresti, "Categorical Data Analysis", 3rd edition, section 11.1, and statsmodels'
+    contingency_tables.mcnemar.
+
+    Args:
+        first: whether one network is right, (n,).
+        second: whether the other is, on the same images, (n,).
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+
+
+def image_sign_flip(differences: NDArray[np.integer]) -> float:
+    """Exact sign-flip (permutation) test that the mean difference over images is 0: the two-sided p-value.
+
+    McNemar's exact test for more than one training of each network: the image is what is drawn, and what the
+    seeds get right on it is one value, so that it does not matter that all seeds share the images. The p-value is
+    the share of all 2^n ways to swap the two networks image by image in which the sum is as far from 0 as it is;
+    their distribution is computed by convolution. With one seed this is McNemar's test, to the last image. It is
+    exact where swapping the networks on an image changes nothing, and holds its level for many images where only
+    the mean is 0: the flipped sums have the variance of the sum. Nothing is said of other seeds.
+
+    Source: Fisher 1935, "The design of experiments", section 21; Lehmann and Romano 2005, "Testing statistical
+    hypotheses", section 15.2.
+
+    Args:
+        differences: by image, the number of seeds whose first network is right minus that of the second, (n,).
+    """
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    chances = np.ones(1)  # of each sum, from 0, of the sizes whose sign comes out positive
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        positive = np.arange(count + 1)
+        binomial = np.zeros(size * count + 1)
+        logarithm = -special.betaln(positive + 1, count - positive + 1) - math.log(count + 1) - count * math.log(2)
+        binomial[::size] = np.exp(logarithm)
+        chances = np.convolve(chances, binomial)
+    sums = 2 * np.arange(len(chances)) - (len(chances) - 1)
+    return min(1.0, float(chances[np.abs(sums) >= abs(int(differences.sum()))].sum()))
+
+
+def seed_interval(differences: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean difference over the drawing of seeds, on these test images.
+
+    Of no width where all differences are equal.
+
+    Source: Student 1908, "The probable error of a mean"; scipy.stats.ttest_1samp(differences, 0).
+
+    Args:
+        differences: of the two networks' accuracies, by seed, (seeds,).
+        confidence: between 0 and 1.
+
+    Returns:
+        None for one seed, which says nothing of others.
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        return None
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2) * error)
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+
+
+def sign_flip(differences: ArrayLike) -> float | None:
+    """Exact sign-flip (permutation) test that the mean difference over seeds is 0: the two-sided p-value.
+
+    The share of all 2^seeds ways to swap the two networks seed by seed in which the sum is as far from 0 as it is.
+    It can't be smaller than 2^(1 - seeds): no result of 5 seeds is below 0.0625.
+
+    Source: Fisher 1935, "The design of experiments", section 21; scipy.stats.permutation_test with
+    permutation_type="samples".
+
+    Args:
+        differences: of the two networks' accuracies, by seed, (seeds,). Equal sums are counted together, so that
+            time grows with the images for accuracies; for numbers without a common unit it doubles with each seed.
+
+    Returns:
+        None for one seed, which says nothing of others.
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        return None
+    sums, chances = np.zeros(1), np.ones(1)
+    for value in values:
+        sums, where = np.unique(np.concatenate([sums - value, sums + value]), return_inverse=True)
+        chances = np.bincount(where, np.tile(chances / 2, 2)).astype(np.float64)
+    rounding = 1e-9 * np.abs(values).max()
+    return min(1.0, float(chances[np.abs(sums) >= abs(values.sum()) - rounding].sum()))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Holm's adjustment of the p-values of m tests, (m,), in the order given.
+
+    To reject where the adjusted value is at most alpha keeps the chance of any false rejection at alpha, however
+    the tests depend on each other.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure"; statsmodels'
+    multipletests(method="holm"), which takes longer to import than everything here.
+    """
+    p = np.asarray(p_values, np.float64)
+    order = p.argsort(kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return adjusted
+
+
+class Variation(NamedTuple):
+    """By how much the accuracy of one training, on one test set of this size, varies: standard deviations.
+
+    Attributes:
+        seeds: with the seed, on these test images; None where there is one seed.
+        test_sample: with the test images, for a given trained network.
+    """
+
+    seeds: float | None
+    test_sample: float
+
+
+def variation(correct: NDArray[np.bool_]) -> Variation:
+    """Estimate how much of an accuracy is due to the seed and how much to the test images.
+
+    Between seeds: the standard deviation (n - 1 in the denominator) of the seeds' accuracies, all on the same
+    images. Test sample: a trained network gets each image drawn right with one probability, so its accuracy p on n
+    images is binomial, with variance p (1 - p) / n; the root of the mean over the seeds. Both are of one training:
+    a mean over seeds varies less. They are not parts of a sum: that a network happens to know these images better
+    than others would is in both.
+
+    Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks", which sets both
+    side by side, the test sample's by the binomial model.
+
+    Args:
+        correct: whether each image is recognised, (seeds, n).
+    """
+    accuracies = correct.mean(1)
+    seeds = float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None
+    return Variation(seeds, math.sqrt((accuracies * (1 - accuracies)).mean() / correct.shape[1]))
+
+
+class Comparison(NamedTuple):
+    """How two networks differ in accuracy: first minus second, as shares of 1.
+
+    Attributes:
+        difference: of the accuracies, mean over seeds.
+        test_interval: of the difference, over the drawing of test images, for these seeds (`bootstrap`).
+        seed_interval: of the difference, over the drawing of seeds, on these images; None for one seed.
+        p_value: that the difference is 0, over the drawing of test images: McNemar's exact test, for several
+            seeds its extension `image_sign_flip`. Not corrected for other comparisons (`holm`).
+        sign_flip: the same over the drawing of seeds; None for one seed.
+        by_seed: the difference for each seed, (seeds,).
+        fixed: images that of the first seed's networks only the first gets right.
+        broken: images that of the first seed's networks only the second gets right.
+    """
+
+    difference: float
+    test_interval: Interval
+    seed_interval: Interval | None
+    p_value: float
+    sign_flip: float | None
+    by_seed: NDArray[np.float64]
+    fixed: int
+    broken: int
+
+
+def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float = 0.95) -> Comparison:
+    """Compare two networks on the same test images, seed by seed.
+
+    Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks" (paired comparison,
+    both sources of variation); those of the parts stand there.
+
+    Args:
+        first: whether each image is recognised, (seeds, n).
+        second: the same of the other network; row i is of the same seed as row i of `first`.
+        confidence: of each interval, between 0 and 1.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"results of other seeds or images: (seeds, images) is {first.shape} and {second.shape}")
+    seeds, images = first.shape
+    surplus = first.sum(0, dtype=np.int64) - second.sum(0, dtype=np.int64)
+    by_seed = (first.sum(1, dtype=np.int64) - second.sum(1, dtype=np.int64)) / images
+    return Comparison(
+        difference=int(surplus.sum()) / (seeds * images),
+        test_interval=bootstrap(surplus / seeds, confidence),
+        seed_interval=seed_interval(by_seed, confidence),
+        p_value=mcnemar(first[0], second[0]) if seeds == 1 else image_sign_flip(surplus),
+        sign_flip=sign_flip(by_seed),
+        by_seed=by_seed,
+        fixed=int((first[0] & ~second[0]).sum()),
+        broken=int((second[0] & ~first[0]).sum()),
+    )

@@ -1,0 +1,1 @@
+"""Statistics and figures of the images, before any network sees them."""

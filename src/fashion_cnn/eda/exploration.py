@@ -1,0 +1,96 @@
+"""Statistics of images: arrays in, plain values out; no files, no plots."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion_cnn.core.fashion_mnist import CLASSES, IMAGE_SHAPE
+
+PIXEL_CENTRE: Final = 128
+BLOCK: Final = 500  # queries compared at once: bounds the memory of `nearest` to 2 kB an image searched
+
+
+def pixel_histogram(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Share of pixels that have each value from 0 to 255: (256,)."""
+    return np.bincount(images.ravel(), minlength=256) / images.size
+
+
+def class_moments(
+    images: NDArray[np.uint8], labels: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each pixel by class: twice (10, 28, 28), nan where a class is empty."""
+    moments = np.full((2, CLASSES, *IMAGE_SHAPE), np.nan)
+    for label in np.unique(labels):
+        chosen = images[labels == label]
+        moments[:, label] = chosen.mean(0), chosen.std(0)
+    return moments[0], moments[1]
+
+
+class Duplicates(NamedTuple):
+    """How many images have an exact copy, and how many of those have a copy under another label."""
+
+    images: int
+    other_label: int
+
+
+def _labels_by_content(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> dict[bytes, list[int]]:
+    groups: dict[bytes, list[int]] = {}
+    for image, label in zip(images, labels.tolist(), strict=True):
+        groups.setdefault(image.tobytes(), []).append(label)
+    return groups
+
+
+def duplicates_within(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Duplicates:
+    """Count the images, uint8 (n, 28, 28), that equal another one of them pixel by pixel."""
+    copies = [group for group in _labels_by_content(images, labels).values() if len(group) > 1]
+    return Duplicates(sum(map(len, copies)), sum(len(group) for group in copies if len(set(group)) > 1))
+
+
+def duplicates_between(
+    known: NDArray[np.uint8],
+    known_labels: NDArray[np.integer],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+) -> Duplicates:
+    """Count the `images`, uint8 (n, 28, 28), that equal one of the `known` ones pixel by pixel."""
+    groups = _labels_by_content(known, known_labels)
+    others = [
+        set(groups[content]) != {label}
+        for image, label in zip(images, labels.tolist(), strict=True)
+        if (content := image.tobytes()) in groups
+    ]
+    return Duplicates(len(others), sum(others))
+
+
+class Nearest(NamedTuple):
+    """The nearest image of each query.
+
+    Attributes:
+        indices: its position, (n,).
+        distances: root mean square difference in grey levels a pixel, (n,).
+    """
+
+    indices: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+
+def nearest(queries: NDArray[np.uint8], images: NDArray[np.uint8]) -> Nearest:
+    """Find, for each query, the image with the smallest Euclidean distance; the first one of equals.
+
+    The result is exact, whatever the number of threads. With pixels counted from 128, every partial sum of
+    the product of two images is a whole number of at most 784 x 128^2 < 2^24: float32 holds it unrounded.
+    Rounding can only mix up images that differ by 146 grey levels a pixel or more.
+
+    Args:
+        queries: uint8 (n, 28, 28).
+        images: uint8 (m, 28, 28), m at least 1.
+    """
+    wanted, known = (pixels.reshape(len(pixels), -1).astype(np.float32) - PIXEL_CENTRE for pixels in (queries, images))
+    half_squares = np.einsum("ij,ij->i", known, known) / 2
+    indices = np.empty(len(wanted), np.int64)
+    for start in range(0, len(wanted), BLOCK):
+        products = wanted[start : start + BLOCK] @ known.T
+        indices[start : start + BLOCK] = np.subtract(half_squares, products, out=products).argmin(1)
+    squares = np.square(wanted - known[indices], dtype=np.float64)
+    return Nearest(indices, np.sqrt(squares.mean(1)))

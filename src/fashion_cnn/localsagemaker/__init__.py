@@ -1,0 +1,1 @@
+"""What runs as the embedded SageMaker: its protocol, operations, hosting and page. Nothing imports it."""

@@ -1,0 +1,152 @@
+"""The demo page's routes: the page itself, the bundle from S3, pictures to 28×28 pixels, and those to an endpoint.
+
+They are for browsers on this machine. A browser signs nothing, so another site's page must not reach them: a foreign
+name that resolves to loopback is refused by its Host header, a foreign page's request by its Origin.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.localcloud import s3
+from fashion_cnn.localsagemaker import hosting
+from fashion_cnn.localsagemaker.operations import ENDPOINT, Cloud
+from fashion_cnn.localsagemaker.protocol import AwsError, json_error
+from fashion_cnn.serving import bundle, inference
+
+MAX_PICTURE_BYTES: Final = 6 * 1024**2  # as an invocation; page.js says the same
+FILES: Final = {
+    "/": ("page.html", "text/html"),
+    "/demo/page.css": ("page.css", "text/css"),
+    "/demo/page.js": ("page.js", "text/javascript"),
+    "/demo/network.js": ("network.js", "text/javascript"),
+}
+# Source: owasp.org, HTTP Security Response Headers Cheat Sheet.
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+Read = Callable[[Request, int], Awaitable[bytes]]
+Invoke = Callable[[Cloud, Mapping[str, str], bytes], Awaitable[Response]]
+
+
+def routes(read: Read, invoke: Invoke) -> list[Route]:
+    """The routes, for the embedded SageMaker's application.
+
+    Args:
+        read: reads a request's body up to a number of bytes, or raises AwsError.
+        invoke: InvokeEndpoint: its parameters and body; the model's answer, or AwsError.
+    """
+    loopback = [Middleware(TrustedHostMiddleware, allowed_hosts=[s3.HOST, "localhost"])]
+    return [
+        *(Route(path, partial(file, *content), middleware=loopback) for path, content in FILES.items()),
+        Route("/demo/state", state, middleware=loopback),
+        Route("/demo/bundle", packed, middleware=loopback),
+        Route("/demo/picture", partial(picture, read), methods=["POST"], middleware=loopback),
+        Route("/demo/endpoints/{name}", partial(predict, read, invoke), methods=["POST"], middleware=loopback),
+    ]
+
+
+async def file(name: str, media_type: str, _: Request) -> Response:
+    """GET: one of the page's files."""
+    return FileResponse(Path(__file__).with_name(name), headers=HEADERS, media_type=media_type)
+
+
+async def state(request: Request) -> Response:
+    """GET: names of the classes; names and states of the endpoints."""
+    cloud: Cloud = request.app.state.cloud
+    endpoints = [
+        {"name": name, "status": record["EndpointStatus"]} for name, record in cloud.state[ENDPOINT.name].items()
+    ]
+    return JSONResponse({"classes": CLASS_NAMES, "endpoints": endpoints}, headers=HEADERS)
+
+
+async def packed(request: Request) -> Response:
+    """GET: the bundle as it is in S3 now, or that the browser's copy is still the same, or that there is none."""
+    cloud: Cloud = request.app.state.cloud
+    known = request.headers.get("if-none-match")
+    try:
+        content, tag = await asyncio.to_thread(_fetch, cloud.hosting.s3, known)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == 304:
+            return Response(status_code=304, headers=HEADERS | {"ETag": known or ""})
+        if status == 404:  # nothing was deployed yet: no error, which a browser would note in its console
+            return Response(status_code=204, headers=HEADERS)
+        return _refusal(AwsError("StoreError", f"s3://{s3.BUCKET}/{bundle.KEY}: {error}", 502))
+    except BotoCoreError:
+        return _refusal(AwsError("NoStore", "The embedded S3 does not answer; make cloud-up starts it.", 503))
+    return Response(content, headers=HEADERS | {"ETag": tag}, media_type="application/octet-stream")
+
+
+def _fetch(store: s3.Settings, known: str | None) -> tuple[bytes, str]:
+    condition = {"IfNoneMatch": known} if known else {}
+    found = hosting.s3_client(store).get_object(Bucket=s3.BUCKET, Key=bundle.KEY, **condition)
+    return found["Body"].read(), found["ETag"]
+
+
+async def picture(read: Read, request: Request) -> Response:
+    """POST a PNG or JPEG: the pixels that a network sees, `{"instances": [[[...]]]}`, as the endpoint makes them."""
+    context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
+    try:
+        _require_own_page(request)
+        body = await read(request, MAX_PICTURE_BYTES)
+        pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
+    except AwsError as error:
+        return _refusal(error)
+    except inference.BadRequestError as error:
+        return _refusal(AwsError("BadPicture", str(error), error.status))
+    return Response(pixels, headers=HEADERS, media_type="application/json")
+
+
+async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
+    """POST what InvokeEndpoint is sent: what it answers."""
+    parameters = {
+        "EndpointName": request.path_params["name"],
+        "ContentType": request.headers.get("content-type", ""),
+    }
+    try:
+        _require_own_page(request)
+        answer = await invoke(request.app.state.cloud, parameters, await read(request, MAX_PICTURE_BYTES))
+    except AwsError as error:
+        return _refusal(error)
+    answer.headers.update(HEADERS)
+    return answer
+
+
+def _require_own_page(request: Request) -> None:
+    """Browsers name the page that sends a POST; what names none, or another, must sign as InvokeEndpoint asks.
+
+    Raises:
+        AwsError: it is not the demo page.
+    """
+    origin = urlsplit(request.headers.get("origin", ""))
+    if (origin.scheme, origin.netloc) != ("http", request.headers["host"]):
+        raise AwsError("ForeignOrigin", "Only the demo page may ask without a signature.", 403)
+
+
+def _refusal(error: AwsError) -> Response:
+    response = json_error(error)
+    response.headers.update(HEADERS)
+    return response

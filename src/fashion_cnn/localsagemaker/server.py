@@ -1,0 +1,311 @@
+"""The embedded SageMaker's HTTP server: SageMaker's JSON protocol, InvokeEndpoint, and a little of STS."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import uvicorn
+from botocore.credentials import Credentials
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localsagemaker import hosting
+from fashion_cnn.localsagemaker.hosting import UnansweredError
+from fashion_cnn.localsagemaker.operations import KINDS, OPERATIONS, Cloud, recover, require_supported, serving
+from fashion_cnn.localsagemaker.page import routes
+from fashion_cnn.localsagemaker.protocol import (
+    ACCOUNT,
+    AwsError,
+    authenticate,
+    body_answer,
+    check,
+    json_answer,
+    json_error,
+    operation,
+    sts_answer,
+    sts_error,
+    violated,
+)
+
+MAX_BODY_BYTES: Final = 6 * 1024**2  # of an invocation. Source: docs.aws.amazon.com, InvokeEndpoint
+# AWS's front server cuts off that much above the limit. Source: github.com/aws/sagemaker-python-sdk, issue 171.
+MAX_HTTP_BYTES: Final = MAX_BODY_BYTES + 4096
+MAX_JSON_BYTES: Final = 1024**2
+MAX_CALLS_BYTES: Final = 4 * 1024**2
+STARTUP_SECONDS: Final = 60.0
+SHUTDOWN_SECONDS: Final = 8  # less than daemon.stop waits
+
+# The members of InvokeEndpoint that travel as headers: name, header, shape.
+INVOCATION_HEADERS: Final = [
+    (name, shape.serialization["name"].lower(), shape)
+    for name, shape in operation("sagemaker-runtime", "InvokeEndpoint").input_shape.members.items()
+    if shape.serialization.get("location") == "header"
+]
+FORWARDED: Final = {
+    "ContentType": "Content-Type",
+    "Accept": "Accept",
+    "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
+    "InferenceId": "X-Amzn-SageMaker-Inference-Id",
+}
+
+
+async def root(request: Request) -> Response:
+    """POST /: SageMaker's JSON protocol, and STS's query protocol."""
+    headers = request.headers
+    if "x-amz-target" not in headers and "form-urlencoded" in headers.get("content-type", ""):
+        return await sts(request)
+    cloud: Cloud = request.app.state.cloud
+    name, parameters = headers.get("x-amz-target", "").removeprefix("SageMaker."), {}
+    try:
+        body = await read(request, MAX_JSON_BYTES)
+        authenticate(request, body, cloud.credentials, "sagemaker", s3.REGION)
+        parameters = document(body)
+        response = json_answer(await call(cloud, name, parameters))
+    except AwsError as error:
+        response = json_error(error)
+    if name in OPERATIONS:
+        record_call(cloud, name, parameters, response.status_code)
+    return response
+
+
+async def call(cloud: Cloud, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Check the parameters, run the operation, check its result.
+
+    Raises:
+        AwsError: the operation is not known, the parameters are not allowed, or what the operation raises.
+    """
+    if name not in OPERATIONS:
+        message = f"The embedded SageMaker does not know {name!r}; it knows {', '.join(OPERATIONS)}."
+        raise AwsError("UnknownOperationException", message)
+    model = operation("sagemaker", name)
+    check(parameters, model.input_shape)
+    require_supported(name, parameters)
+    result = await OPERATIONS[name](cloud, parameters)
+    if model.output_shape:
+        check(result, model.output_shape)
+    return result
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """Read a request of the JSON protocol.
+
+    Raises:
+        AwsError: it is not a JSON object.
+    """
+    try:
+        parameters = json.loads(body)
+    except (ValueError, RecursionError):
+        parameters = None
+    if not isinstance(parameters, dict):
+        raise AwsError("SerializationException", "The body is not a JSON object in UTF-8.")
+    return parameters
+
+
+async def sts(request: Request) -> Response:
+    """GetCallerIdentity, with which clients ask whether their credentials are good."""
+    cloud: Cloud = request.app.state.cloud
+    try:
+        body = await read(request, MAX_JSON_BYTES)
+        authenticate(request, body, cloud.credentials, "sts", s3.REGION)
+    except AwsError as error:
+        return sts_error(error)
+    if parse_qs(body.decode("latin-1")).get("Action") != ["GetCallerIdentity"]:
+        return sts_error(AwsError("InvalidAction", "The embedded STS knows GetCallerIdentity alone."))
+    record_call(cloud, "GetCallerIdentity", {}, 200)
+    user = {"Arn": f"arn:aws:iam::{ACCOUNT}:user/{s3.BUCKET}", "UserId": s3.BUCKET, "Account": ACCOUNT}
+    return sts_answer("GetCallerIdentity", user)
+
+
+async def invocations(request: Request) -> Response:
+    """InvokeEndpoint: POST /endpoints/NAME/invocations."""
+    cloud: Cloud = request.app.state.cloud
+    headers = request.headers
+    parameters = {name: headers[header] for name, header, _ in INVOCATION_HEADERS if header in headers}
+    parameters["EndpointName"] = request.path_params["name"]
+    try:
+        body = await read(request, MAX_HTTP_BYTES)
+        authenticate(request, body, cloud.credentials, "sagemaker", s3.REGION)
+        response = await invoke(cloud, parameters, body)
+    except AwsError as error:
+        response = json_error(error)
+    record_call(cloud, "InvokeEndpoint", parameters, response.status_code)
+    return response
+
+
+async def invoke(cloud: Cloud, parameters: Mapping[str, str], body: bytes) -> Response:
+    """Have a model server answer.
+
+    Raises:
+        AwsError: ValidationError, ModelError or ServiceUnavailable, as InvokeEndpoint has them.
+    """
+    check_invocation(parameters, body)
+    name, target = parameters["EndpointName"], parameters.get("TargetVariant")
+    headers = {FORWARDED[member]: value for member, value in parameters.items() if member in FORWARDED}
+    try:
+        answer = await hosting.forward(
+            lambda: serving(cloud, name, target), cloud.hosting.session, target, headers, body
+        )
+    except TimeoutError:
+        message = "Your invocation timed out while waiting for a response from container primary."
+        raise model_error(name, 0, message) from None
+    except UnansweredError as error:
+        raise AwsError("ServiceUnavailable", f"Endpoint {name}: {error}.", 503) from error
+    if answer.status != 200:
+        raise model_error(name, answer.status, answer.body.decode(errors="replace"))
+    passed = ("Content-Type", FORWARDED["CustomAttributes"])
+    own = {key: answer.headers[key] for key in passed if key in answer.headers}
+    return body_answer(answer.body, {**own, "x-Amzn-Invoked-Production-Variant": answer.variant})
+
+
+def check_invocation(parameters: Mapping[str, str], body: bytes) -> None:
+    """Check what InvokeEndpoint's shape says of its headers and body.
+
+    Raises:
+        AwsError: ValidationError.
+    """
+    require_supported("InvokeEndpoint", parameters)
+    found = [
+        f"Value {parameters[name]!r} at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must {what}"
+        for name, _, shape in INVOCATION_HEADERS
+        if name in parameters
+        for what in violated(parameters[name], shape)
+    ]
+    if len(body) > MAX_BODY_BYTES:
+        constraint = f"Member must have length less than or equal to {MAX_BODY_BYTES}"
+        found.append(f"Value at 'body' failed to satisfy constraint: {constraint}")
+    if found:
+        raise AwsError("ValidationError", f"{len(found)} validation error detected: {'; '.join(found)}")
+
+
+def model_error(endpoint: str, status: int, message: str) -> AwsError:
+    """What InvokeEndpoint answers where the model server answered an error, or (status 0) nothing."""
+    side = "client" if 400 <= status < 500 else "server"
+    return AwsError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{message}". See the log of {endpoint} in the '
+        f"embedded cloud's sagemaker/logs in account {ACCOUNT} for more information.",
+        424,
+        OriginalStatusCode=status,
+        OriginalMessage=message,
+        LogStreamArn=f"arn:aws:logs:{s3.REGION}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint}",
+        ErrorCode=f"{side.upper()}_ERROR_FROM_MODEL",
+    )
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """Read the body, to its end even where it is too large, else the client would see a reset.
+
+    Raises:
+        AwsError: it is larger than the limit, or the client left; its wording is AWS's.
+    """
+    body, size = bytearray(), 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                body += chunk
+    except ClientDisconnect:
+        raise AwsError("RequestAbortedException", "The client left before the body was complete.") from None
+    if size > limit:
+        raise AwsError("413", f"HTTP content length exceeded {limit} bytes.", 413)
+    return bytes(body)
+
+
+async def internal_failure(_: Request, error: Exception) -> Response:
+    """What AWS answers to a fault of its own; the server's log has the traceback."""
+    return json_error(AwsError("InternalFailure", f"The embedded SageMaker failed: {error!r}", 500))
+
+
+def record_call(cloud: Cloud, name: str, parameters: Mapping[str, Any], status: int) -> None:
+    """Note a call in sagemaker-calls.jsonl: operation, parameters without bodies, HTTP status."""
+    cloud.calls.info(json.dumps({"operation": name, "parameters": parameters, "status": status}))
+
+
+ROUTES: Final[list[BaseRoute]] = [
+    Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+    Route("/", root, methods=["POST"]),
+    *routes.routes(read, invoke),
+]
+
+
+def application(folder: Path, model_server: str, startup_seconds: float) -> Starlette:
+    """Build the web application.
+
+    Args:
+        folder: the embedded cloud's.
+        model_server: the module that is run on an unpacked archive.
+        startup_seconds: that a model server has, where the endpoint configuration does not say.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        store, state = s3.settings(s3.store(folder)), sagemaker.read_state(folder)
+        async with hosting.client_session() as session:
+            cloud = app.state.cloud = Cloud(
+                folder=folder,
+                state={kind.name: dict(state.get(kind.name, {})) for kind in KINDS},
+                credentials=Credentials(store.access_key, store.secret_key),
+                hosting=hosting.Settings(store, session, model_server),
+                startup_seconds=startup_seconds,
+                calls=_calls(folder / "sagemaker-calls.jsonl"),
+            )
+            recover(cloud)
+            yield
+            for task in cloud.tasks:
+                task.cancel()
+            await asyncio.gather(*cloud.tasks, return_exceptions=True)
+            retired = [hosting.retire(fleet, keep_archives=True) for fleet in cloud.fleets.values()]
+            await asyncio.gather(*retired)
+
+    # Read now: the first caller should not wait for it.
+    for name in OPERATIONS:
+        operation("sagemaker", name)
+    return Starlette(routes=ROUTES, exception_handlers={Exception: internal_failure}, lifespan=lifespan)
+
+
+def _calls(path: Path) -> logging.Logger:
+    calls = logging.getLogger("fashion_cnn.localcloud.calls")
+    calls.propagate = False
+    calls.setLevel(logging.INFO)
+    calls.addHandler(RotatingFileHandler(path, maxBytes=MAX_CALLS_BYTES, backupCount=1, encoding="utf-8"))
+    return calls
+
+
+def main() -> None:
+    """Run the server; `sagemaker.start` does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="the embedded cloud's folder")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--model-server", default="fashion_cnn.serving.server", help="a Python module")
+    parser.add_argument("--startup-seconds", type=float, default=STARTUP_SECONDS, help="for /ping to succeed")
+    options = parser.parse_args()
+    folder = options.folder.absolute()
+    try:
+        sagemaker.read_state(folder)
+    except UserError as error:
+        sys.exit(str(error))
+    uvicorn.run(
+        application(folder, options.model_server, options.startup_seconds),
+        host=s3.HOST,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What the demo page computes with: the arms' networks and some test images, packed at deployment into one object."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import CLASSES
+
+if TYPE_CHECKING:
+    import keras
+
+KEY: Final = "demo/bundle.safetensors"
+ARMS: Final = ("baseline", "cnn3", "cnn5")
+
+
+def pack(models: Path, test: Images, count: int, arms: Sequence[str] = ARMS) -> bytes:
+    """Pack networks and test images as a safetensors file; the same bytes for the same input.
+
+    Its tensors: `images` uint8 (n, 28, 28), `labels` uint8 (n,), `numbers` int32 (n,): positions in the test set,
+    from 0; and for every layer with weights `<arm>/<layer>/kernel` and `<arm>/<layer>/bias`, float32. Its metadata:
+    `arms`, a JSON list in the order of `arms`, each with name, label and layers, as network.js reads them.
+
+    Source: the format of github.com/huggingface/safetensors.
+
+    Args:
+        models: the folder that holds `<arm>/model.keras`.
+        test: the test images, as the networks see them.
+        count: of images; the same number of every class, the first ones, as far as there are so many.
+        arms: names of the networks.
+
+    Raises:
+        UserError: a network is missing, can't be read, or has a layer that the page can't compute.
+    """
+    numbers = np.concatenate([np.flatnonzero(test.labels == label)[: count // CLASSES] for label in range(CLASSES)])
+    tensors: dict[str, NDArray[Any]] = {
+        "images": test.images[numbers],
+        "labels": test.labels[numbers],
+        "numbers": numbers.astype(np.int32),
+    }
+    described = []
+    for arm in arms:
+        path = models / arm / "model.keras"
+        layers = []
+        for layer in _network(path).layers:
+            if (computed := _computed(layer, path)) is None:
+                continue
+            for name, weights in zip(("kernel", "bias"), layer.get_weights(), strict=False):
+                computed[name] = f"{arm}/{layer.name}/{name}"
+                tensors[computed[name]] = weights.astype(np.float32)
+            layers.append(computed)
+        described.append({"name": arm, "label": _label(layers, tensors), "layers": layers})
+    return save(tensors, {"arms": json.dumps(described)})
+
+
+def _network(path: Path) -> "keras.Model":
+    from fashion_cnn.core.lean_keras import keras  # noqa: PLC0415 (TensorFlow, which the embedded SageMaker does without)
+
+    if not path.is_file():
+        raise UserError(f"{path}: not found; `dvc repro {path.parent.name}` makes it")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a Keras model: {' '.join(str(error).split())}") from error
+
+
+def _computed(layer: "keras.Layer", path: Path) -> dict[str, Any] | None:
+    """What network.js needs to know of a layer; None where it changes no value when a trained network answers."""
+    config, kind = layer.get_config(), type(layer).__name__
+    match kind, config:
+        case "InputLayer" | "Reshape" | "Flatten" | "Dropout", _:
+            return None
+        case "Rescaling", {"scale": scale, "offset": offset}:
+            return {"kind": kind, "scale": scale, "offset": offset}
+        case "Conv2D", {"strides": (rows, columns), "padding": padding, "activation": activation} if rows == columns:
+            return {"kind": kind, "stride": rows, "padding": padding, "activation": activation}
+        case "MaxPooling2D", {"pool_size": (rows, columns)} if rows == columns:
+            return {"kind": kind, "size": rows}
+        case "Dense", {"activation": activation}:
+            return {"kind": kind, "activation": activation}
+    raise UserError(f"{path}: the demo page can't compute its layer {layer.name}, a {kind}; teach network.js to")
+
+
+def _label(layers: list[dict[str, Any]], tensors: dict[str, NDArray[Any]]) -> str:
+    """The arm's name for people, as in the report."""
+    kernels = [tensors[layer["kernel"]].shape for layer in layers if layer["kind"] == "Conv2D"]
+    return f"CNN {kernels[0][0]}×{kernels[0][1]}" if kernels else "Dense baseline"

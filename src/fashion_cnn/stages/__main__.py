@@ -1,0 +1,30 @@
+"""Runs a stage: python -m fashion_cnn.stages NAME [ARGUMENTS].
+
+No stage depends on this file in dvc.yaml, because it decides no output: it refuses a mistake anywhere in params.yaml
+before the stage works, and turns what a person can mend into one line.
+"""
+
+import importlib
+import sys
+
+from fashion_cnn.core import params
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.stages.parameters import Parameters
+
+
+def main(name: str) -> None:
+    """Run a stage as a program: a person's mistake or a full disk is one line on stderr and exit status 1."""
+    try:
+        params.load(Parameters)
+        importlib.import_module(f"fashion_cnn.stages.{name}").main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error}; nothing half-written is left, run it again once that is mended")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing half-written is left")
+
+
+if __name__ == "__main__":
+    del sys.argv[0]  # a stage's own arguments follow its name
+    main(sys.argv[0])

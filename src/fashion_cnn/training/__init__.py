@@ -1,0 +1,1 @@
+"""The architectures, one deterministic fit, and what is measured on a network at hand."""

@@ -1,0 +1,104 @@
+"""The architectures. Every network takes uint8 images (n, 28, 28), as on disk, and answers class probabilities."""
+
+from typing import Any
+
+import numpy as np
+
+from fashion_cnn.core import params
+from fashion_cnn.core.fashion_mnist import CLASSES, IMAGE_SHAPE, IMAGE_SIZE
+from fashion_cnn.core.lean_keras import keras
+
+layers = keras.layers
+
+# Layers are named so that the same network is the same file, whatever was built before it in the process.
+
+
+def dense(baseline: params.Baseline) -> keras.Model:
+    """The baseline: one hidden layer that knows nothing of neighbouring pixels."""
+    return _network(
+        [
+            layers.Flatten(name="flatten"),
+            layers.Dense(baseline.units, activation="relu", name="dense"),
+            layers.Dropout(baseline.dropout, name="dropout"),
+        ]
+    )
+
+
+def cnn(shared: params.CNN, kernel: int, precision: str = "float32") -> keras.Model:
+    """Convolution and max pooling for each entry of `shared.filters`, then one dense layer.
+
+    Args:
+        shared: what all CNNs have in common.
+        kernel: height and width in pixels of every convolution's kernel.
+        precision: Keras's dtype policy of convolution and pooling, where the work is; weights are float32 in any case.
+    """
+    blocks: list[keras.Layer] = [layers.Reshape((*IMAGE_SHAPE, 1), name="add_channel")]
+    for number, filters in enumerate(shared.filters, start=1):
+        blocks += [
+            layers.Conv2D(
+                filters,
+                kernel,
+                strides=shared.stride,
+                padding=shared.padding,
+                activation="relu",
+                dtype=precision,
+                name=f"convolution_{number}",
+            ),
+            layers.MaxPooling2D(shared.pool, dtype=precision, name=f"pooling_{number}"),
+        ]
+    return _network(
+        [
+            *blocks,
+            layers.Flatten(name="flatten"),
+            layers.Dense(shared.units, activation="relu", name="dense"),
+            layers.Dropout(shared.dropout, name="dropout"),
+        ]
+    )
+
+
+def _network(hidden: list[keras.Layer]) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE, dtype="uint8", name="image"),
+            layers.Rescaling(1 / 255, name="rescaling"),
+            *hidden,
+            layers.Dense(CLASSES, activation="softmax", name="probabilities"),
+        ],
+        name="network",
+    )
+
+
+def describe(network: keras.Model) -> dict[str, Any]:
+    """What a network costs and sees.
+
+    Returns:
+        parameters: how many are trained.
+        multiply_adds: multiplications, each with its addition, that one image takes in convolutions and dense layers.
+        receptive_field: pixels on a side that one value sees which enters the first dense layer; the whole image
+            where no convolution comes before it.
+        layers: name, parameters and multiply_adds of each layer that has parameters.
+
+    Source of the receptive field: Araujo, Norris and Sim 2019, "Computing receptive fields of convolutional neural
+    networks", Distill, equation 2.
+    """
+    windows = [
+        ((layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size)[0], layer.strides[0])
+        for layer in network.layers
+        if isinstance(layer, layers.Conv2D | layers.MaxPooling2D)
+    ]
+    field, step = 1, 1
+    for window, stride in windows:
+        field += (window - 1) * step
+        step *= stride
+    described = []
+    for layer in network.layers:
+        if layer.trainable_weights:
+            positions = int(np.prod(layer.output.shape[1:-1]))  # a kernel is applied once at each; a dense layer's once
+            multiply_adds = positions * int(np.prod(layer.kernel.shape))
+            described.append({"name": layer.name, "parameters": layer.count_params(), "multiply_adds": multiply_adds})
+    return {
+        "parameters": network.count_params(),
+        "multiply_adds": sum(layer["multiply_adds"] for layer in described),
+        "receptive_field": field if windows else IMAGE_SIZE,
+        "layers": described,
+    }

@@ -62,6 +62,16 @@ class Train(Section):
         Literal["auto", "float32", "mixed_bfloat16"], Field(description="auto, float32 or mixed_bfloat16")
     ]
     threads: OptionalCount
+    portable: Flag
+
+    @model_validator(mode="after")
+    def _portable_decides_the_rest(self) -> "Train":
+        if self.portable and (self.precision == "mixed_bfloat16" or self.threads not in (None, 1)):
+            raise ValueError(
+                "train.portable = true trains in float32 on one thread a network; allowed beside it: train.precision = "
+                f"auto or float32 (received {self.precision}), train.threads = null or 1 (received {self.threads})"
+            )
+        return self
 
 
 class Baseline(Section):
@@ -110,6 +120,12 @@ class Params(Part):
     baseline: Baseline
     cnn: CNN
     arms: Arms
+
+    def kernel_of(self, arm: str) -> int | None:
+        """The size of an arm's kernels; None for the baseline."""
+        if arm == "baseline":
+            return None
+        return self.kernel if arm == "candidate" else int(getattr(self.arms, arm).kernel)
 
     @model_validator(mode="after")
     def _images_outlast_the_layers(self) -> "Params":

@@ -4,13 +4,14 @@ import argparse
 import importlib.metadata
 import shutil
 import tomllib
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from fashion_cnn.core import dataset, params, results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.outputs import output_folder
 from fashion_cnn.core.params import Params
+from fashion_cnn.training import processor
 
 MODELS = Path("models")
 
@@ -32,23 +33,14 @@ def main() -> None:
 def train(arm: str, settings: Params, folder: Path) -> None:
     """Train, evaluate and save one arm into `folder`."""
     check_versions()
+    processor.prepare(settings.train)
     splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
 
     from fashion_cnn.training import architectures, fitting  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
-    environment = fitting.configure(settings.train)
-    kernel = None
-    if arm != "baseline":
-        kernel = settings.kernel if arm == "candidate" else getattr(settings.arms, arm).kernel
-
-    def build(precision: str) -> Any:
-        if kernel is None:
-            return architectures.dense(
-                settings.baseline
-            )  # without convolutions there is nothing to gain from less precision
-        return architectures.cnn(settings.cnn, kernel, precision)
-
-    network, result = fitting.train(build, splits, settings.train, environment)
+    build = partial(architectures.build, arm, settings)
+    network, result = fitting.train(build, splits, settings.train, fitting.configure(settings.train))
+    kernel = settings.kernel_of(arm)
     fitting.save_network(network, folder / "model.keras")
     results.save(result._replace(metrics=result.metrics | ({"kernel": kernel} if kernel else {})), folder)
     print(f"{arm}: test accuracy {result.metrics['test_accuracy']:.4f}, loss {result.metrics['test_loss']:.4f}")

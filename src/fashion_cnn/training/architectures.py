@@ -13,6 +13,18 @@ layers = keras.layers
 # Layers are named so that the same network is the same file, whatever was built before it in the process.
 
 
+def build(arm: str, settings: params.Params, precision: str = "float32") -> keras.Model:
+    """The network of an arm: baseline, cnn3, cnn5 or candidate, with fresh weights.
+
+    Args:
+        arm: its name.
+        settings: the parameters that describe it.
+        precision: of convolutions, as `cnn` has it; without convolutions there is nothing to gain from less.
+    """
+    kernel = settings.kernel_of(arm)
+    return dense(settings.baseline) if kernel is None else cnn(settings.cnn, kernel, precision)
+
+
 def dense(baseline: params.Baseline) -> keras.Model:
     """The baseline: one hidden layer that knows nothing of neighbouring pixels."""
     return _network(

@@ -3,9 +3,13 @@
 import json
 import os
 import sys
+import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,11 +21,12 @@ from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.evaluation import evaluate
 from fashion_cnn.core.lean_keras import keras, tf
 from fashion_cnn.core.results import Result
-from fashion_cnn.training import architectures, controls
+from fashion_cnn.training import architectures, controls, processor
 
 PREDICTION_BATCH: Final = 1000
 STEPS_PER_EXECUTION: Final = 25  # Keras's own work between steps is paid once for so many; the result is the same
 WARM_UP: Final = 0.1  # share of all steps in which the cosine schedule's learning rate rises
+DIGITS: Final = 9  # decimals of a metric: beyond them NumPy's sums and logarithms differ from processor to processor
 ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip entry can carry
 HISTORY: Final = {
     "accuracy": "train_accuracy",
@@ -38,55 +43,48 @@ class Trained(NamedTuple):
     result: Result
 
 
+class Fitted(NamedTuple):
+    """One seed's network: its weights, its learning curves, what `measure` found, the precision it trained in."""
+
+    weights: list[NDArray[np.float32]]
+    history: dict[str, list[float]]
+    measured: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
+    precision: str
+
+
 def configure(settings: params.Train) -> dict[str, Any]:
     """Fix what of the machine decides the trained bytes. Call once, before any network is built.
 
     Returns:
-        What decided them, to be recorded with the result: versions, threads and the processor's instruction set.
+        What decided them, to be recorded with the result: versions, threads, instruction set, kernels.
     """
-    threads = settings.threads or _available_cores()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    environment = processor.environment(settings)
+    tf.config.threading.set_intra_op_parallelism_threads(environment["threads"])
+    tf.config.threading.set_inter_op_parallelism_threads(environment["threads"])
     if tf.config.list_physical_devices("GPU"):
         # On a CPU the kernels in use are deterministic for a given number of threads, so this would only cost time.
         tf.config.experimental.enable_op_determinism()
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]
-    return {
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "threads": threads,
-        "instruction_set": " ".join(simd["found"] or simd["baseline"]),
-    }
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    return versions | environment
 
 
 def precision(settings: params.Train) -> str:
     """The Keras dtype policy of convolutions while they train: `auto` is mixed_bfloat16 where the hardware computes it.
 
-    Elsewhere bfloat16 is emulated, and slower than float32. Known to compute it: x86 processors with AMX or AVX-512
-    for it, and NVIDIA GPUs from compute capability 8.0 on.
+    Known to compute it: x86 processors with AMX or AVX-512 for it, and NVIDIA GPUs from compute capability 8.0 on.
 
     Source: keras.io/api/mixed_precision; oneDNN's "Data types" page; NVIDIA's CUDA programming guide.
     """
+    if settings.portable:
+        return "float32"
     if settings.precision != "auto":
         return settings.precision
     capabilities = [
         tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    native = min(capabilities) >= (8, 0) if capabilities else bool({"amx_bf16", "avx512_bf16"} & _processor_flags())
+    native = min(capabilities) >= (8, 0) if capabilities else processor.computes_bfloat16()
     return "mixed_bfloat16" if native else "float32"
-
-
-def _processor_flags() -> set[str]:
-    """The instruction sets that Linux names; elsewhere none is known."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
 def train(
@@ -101,7 +99,7 @@ def train(
     measured, saved and served computes in float32.
 
     Args:
-        build: makes a new network with fresh weights; takes the precision of its convolutions.
+        build: makes a new network with fresh weights; takes the precision of its convolutions. Can be pickled.
         splits: train, validation and test, images uint8 (n, 28, 28).
         settings: the protocol; loss and metric are the notebook's, cross-entropy and accuracy.
         environment: what `configure` returned, recorded in the metrics with the precision that was used.
@@ -110,63 +108,78 @@ def train(
         The first seed's network, uncompiled, and the result over all seeds; metrics are means over seeds,
         those of training and validation at the last epoch.
     """
-    networks, histories, measured = [], [], []
-    for seed in range(settings.seeds):
-        keras.utils.set_random_seed(seed)
-        fitted = build(precision(settings))
-        histories.append(fit(fitted, splits, settings))
-        # Layers of a clone share no objects; Keras would save the addresses of those that are shared.
-        network = keras.models.clone_model(build("float32"))
-        network.set_weights(fitted.get_weights())
-        networks.append(network)
-        measured.append(measure(network, splits))
-
+    fitted = _fit_seeds(build, splits, settings)
+    network = _in_float32(build, fitted[0].weights)
     labels = splits["test"].labels
-    history = {name: np.array([of_seed[name] for of_seed in histories]) for name in HISTORY.values()}
-    probabilities, correct_on_training, correct_when_shifted = map(np.stack, zip(*measured, strict=True))
+    history = {name: np.array([one.history[name] for one in fitted]) for name in HISTORY.values()}
+    probabilities, correct_on_training, correct_when_shifted = map(
+        np.stack, zip(*(one.measured for one in fitted), strict=True)
+    )
     test = [evaluate(of_seed, labels) for of_seed in probabilities]
     metrics = {
-        **{f"test_{name}": float(np.mean([of_seed[name] for of_seed in test])) for name in test[0]},
-        **{name: float(curve[:, -1].mean()) for name, curve in history.items()},
-        **architectures.describe(networks[0]),
+        **{f"test_{name}": round(float(np.mean([of_seed[name] for of_seed in test])), DIGITS) for name in test[0]},
+        **{name: round(float(curve[:, -1].mean()), DIGITS) for name, curve in history.items()},
+        **architectures.describe(network),
         "seeds": settings.seeds,
-        "environment": environment | {"precision": _lowest_precision(fitted)},
+        "environment": environment | {"precision": fitted[0].precision},
     }
-    first_layer = controls.first_layer(networks[0].trainable_weights[0].numpy())
+    first_layer = controls.first_layer(network.trainable_weights[0].numpy())
     return Trained(
-        networks[0],
+        network,
         Result(metrics, history, probabilities, labels, correct_on_training, correct_when_shifted, first_layer),
     )
 
 
-class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam with each variable's update in one TensorFlow kernel, not in a dozen: the same formula.
+def _fit_seeds(build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train) -> list[Fitted]:
+    """Fit every seed: one after the other, or as many at once as there are cores where each keeps to one thread."""
+    seeds = range(settings.seeds)
+    processes = min(settings.seeds, processor.cores()) if settings.portable else 1
+    if processes == 1:
+        return [fit_seed(seed, build, splits, settings) for seed in seeds]
+    with ProcessPoolExecutor(
+        processes, get_context("spawn"), initializer=_start_process, initargs=(build, splits, settings)
+    ) as pool:
+        return list(pool.map(_fit_seed_in_process, seeds))
 
-    Source: tensorflow.org/api_docs/python/tf/raw_ops/ResourceApplyAdam; Kingma and Ba 2015, "Adam", section 2,
-    last paragraph (the order of computation that both use).
-    """
 
-    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
-        """Update one variable and its two moments in place; called by Keras once a step for each variable."""
-        step = tf.cast(self.iterations.value + 1, tf.float32)
-        position = self._get_variable_index(variable)
-        updated = variable.value if isinstance(variable, keras.Variable) else variable  # Keras passes either
-        tf.raw_ops.ResourceApplyAdam(
-            var=updated.handle,
-            m=self._momentums[position].value.handle,
-            v=self._velocities[position].value.handle,
-            beta1_power=tf.pow(tf.cast(self.beta_1, tf.float32), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, tf.float32), step),
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+_task: list[Any] = []  # in a process of `_fit_seeds`: what every seed is given
+
+
+def _start_process(*task: Any) -> None:
+    _task.extend(task)
+    configure(task[-1])
+
+    def end_with_the_stage() -> None:
+        wait([parent_process().sentinel])  # type: ignore[union-attr]
+        os._exit(1)
+
+    threading.Thread(target=end_with_the_stage, daemon=True).start()
+
+
+def _fit_seed_in_process(seed: int) -> Fitted:
+    return fit_seed(seed, *_task)
+
+
+def fit_seed(
+    seed: int, build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train
+) -> Fitted:
+    """Fit and measure one network; the arguments are those of `train`."""
+    keras.utils.set_random_seed(seed)
+    network = build(precision(settings))
+    history = fit(network, splits, settings)
+    weights = network.get_weights()
+    return Fitted(weights, history, measure(_in_float32(build, weights), splits), _lowest_precision(network))
+
+
+def _in_float32(build: Callable[[str], keras.Model], weights: list[NDArray[np.float32]]) -> keras.Model:
+    """The network that is measured, saved and served. A clone's layers share no objects, whose address Keras saves."""
+    network = keras.models.clone_model(build("float32"))
+    network.set_weights(weights)
+    return network
 
 
 OPTIMIZERS: Final = {
-    "adam": FusedAdam,
+    "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
@@ -179,12 +192,19 @@ def _lowest_precision(network: keras.Model) -> str:
     )
 
 
-def fit(network: keras.Model, splits: dict[str, Images], settings: params.Train) -> dict[str, list[float]]:
+def fit(
+    network: keras.Model,
+    splits: dict[str, Images],
+    settings: params.Train,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, list[float]]:
     """Fit in place; returns the learning curves: a value an epoch for each name of `results.CURVES`."""
     steps = settings.epochs * -(-len(splits["train"].labels) // settings.batch_size)
     peak = settings.learning_rate
     network.compile(
-        optimizer=OPTIMIZERS[settings.optimizer](peak if settings.schedule == "constant" else one_cycle(peak, steps)),
+        optimizer=OPTIMIZERS[settings.optimizer](
+            peak if settings.schedule == "constant" else cosine_with_warm_up(peak, steps)
+        ),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_EXECUTION,
@@ -197,15 +217,16 @@ def fit(network: keras.Model, splits: dict[str, Images], settings: params.Train)
         validation_data=splits["validation"],
         validation_batch_size=PREDICTION_BATCH,
         verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=list(callbacks),
     ).history
     print(f"fitted in {time.perf_counter() - started:.0f} s", flush=True)
     return {ours: history[theirs] for theirs, ours in HISTORY.items()}
 
 
-def one_cycle(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def cosine_with_warm_up(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """A learning rate that rises linearly to `peak` in the first tenth of the steps, then falls to zero as a cosine.
 
-    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, one cycle; the warm-up is Goyal et al. 2017, section 2.2.
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; Goyal et al. 2017, section 2.2.
     """
     warm_up = max(1, round(WARM_UP * steps))
     return keras.optimizers.schedules.CosineDecay(

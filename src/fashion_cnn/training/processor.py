@@ -1,0 +1,86 @@
+"""What of the machine decides the trained bytes: chosen before TensorFlow is imported, recorded with the result."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import Train
+
+ISA_LIMIT: Final = "ONEDNN_MAX_CPU_ISA"  # a person's own limit of oneDNN's instruction sets, or that of `portable`
+# What decides which kernels oneDNN takes and in which precision they compute.
+# Source: oneDNN's documentation, "CPU dispatcher control" and "Floating-point math mode"; tensorflow/core/util/port.cc.
+PORTABLE: Final = {"TF_ENABLE_ONEDNN_OPTS": "1", ISA_LIMIT: "AVX2"}
+MATH_MODES: Final = ("ONEDNN_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE")
+BFLOAT16: Final = {"amx_bf16", "avx512_bf16"}  # what Linux calls the instructions that compute in bfloat16
+BELOW_BFLOAT16: Final = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+
+
+def prepare(settings: Train) -> None:
+    """Make TensorFlow take the kernels that the parameters ask for. Call before it is imported.
+
+    Raises:
+        UserError: `train.portable` can't be kept on this machine.
+    """
+    if not settings.portable:
+        return
+    system = (platform.system(), platform.machine())
+    if system != ("Linux", "x86_64") or "X86_V3" not in instruction_sets():
+        raise UserError(
+            f"train.portable = true promises the same bytes on Linux on x86-64 processors with AVX2 alone, and this is "
+            f"{' on '.join(system)}{'' if system[1] != 'x86_64' else ' without AVX2'}; set train.portable to false"
+        )
+    if "tensorflow" in sys.modules:
+        raise RuntimeError("TensorFlow was imported before its kernels were chosen")
+    os.environ |= PORTABLE
+    for name in MATH_MODES:
+        os.environ.pop(name, None)
+
+
+def cores() -> int:
+    """How many the process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def environment(settings: Train) -> dict[str, Any]:
+    """What of the machine decides the bytes, but for the versions; in portable mode the same on all.
+
+    One thread there: how a matrix product is cut into parts that are summed depends on the number of threads.
+    """
+    if settings.portable:
+        return {"threads": 1, "instruction_set": PORTABLE[ISA_LIMIT], "onednn": True}
+    limited = os.environ.get(ISA_LIMIT)
+    return {
+        "threads": settings.threads or cores(),
+        "instruction_set": " ".join(instruction_sets()) + (f", oneDNN limited to {limited}" if limited else ""),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
+    }
+
+
+def instruction_sets() -> list[str]:
+    """What the processor can compute with, beyond what every one of its kind can, as NumPy names it."""
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    return list(simd["found"] or simd["baseline"])
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 and oneDNN may use them; elsewhere than Linux it is unknown.
+
+    Elsewhere bfloat16 is emulated, and slower than float32.
+    """
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    return bool(BFLOAT16 & flags) and os.environ.get(ISA_LIMIT) not in BELOW_BFLOAT16
+
+
+def name() -> str:
+    """The processor's name for people."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

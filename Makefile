@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: help env repro verify predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,19 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@touch $@
 
 repro: env  ## run the whole study, deploy the candidate, push all results to the store, print the table
-	dvc repro --pull
+	@# A store that has nothing of these results yet is not asked for them: DVC would warn at every stage.
+	@case "$$(dvc status --cloud --json 2>/dev/null)" in *'"deleted"'*) pull=--pull ;; *'"missing"'*) pull= ;; *) pull=--pull ;; esac; \
+	  echo dvc repro $$pull; dvc repro $$pull
 	@# The report of a deployment may come from the store; an endpoint can't.
 	@python -m fashion_cnn.cloud status || dvc repro --force --single-item deploy
 	dvc push --run-cache
 	@cat reports/comparison/summary.md
 	@echo
 	@echo "The report: $(CURDIR)/reports/index.html"
+	@python -m fashion_cnn.experiments.provenance
+
+verify: env  ## does this machine train the same bytes as the committed reference? under a minute
+	@python -m fashion_cnn.experiments.verification
 
 predict: env  ## ask the deployed model: make predict IMAGE=picture.png
 	@python -m fashion_cnn.cloud predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"

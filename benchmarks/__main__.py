@@ -56,7 +56,8 @@ def main() -> None:
         for part in options.parts or USUAL:
             before = {"code": _code(), "quick": options.quick, "load_before": round(os.getloadavg()[0], 2)}
             measured = importlib.import_module(f"benchmarks.{part}").measure(options)
-            results = report.merge(report.load(output), machine.describe(), part, before | measured)
+            name = f"{part}_limited" if measured.get("limited_to") else part
+            results = report.merge(report.load(output), machine.describe(), name, before | measured)
             report.save(results, output)
         print(f"\n{report.markdown(results)}")
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports a missing GPU as an error
+if sys.argv[1:] != ["notebook"]:  # which takes TensorFlow as it comes, without oneDNN where that is off
+    import fashion_cnn.core.lean_keras  # noqa: F401
 
 import keras
 import tensorflow as tf
@@ -29,7 +31,7 @@ class Turns(keras.callbacks.Callback):
     """Answers with each epoch's seconds, and waits to be asked before the next.
 
     The first answer has `first`: the seconds from the call of fit to the end of the first epoch, tracing included.
-    The others have `epoch`, and the part of it that is `validation`.
+    The others have `epoch`, the part of it that is `validation`, and `processor`: the processor's seconds of the epoch.
     """
 
     def __init__(self, **about: Any) -> None:
@@ -39,7 +41,7 @@ class Turns(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 (Keras's signature)
         if epoch:
             worker.receive()
-        self.began, self.validation = time.perf_counter(), 0.0
+        self.began, self.used, self.validation = time.perf_counter(), time.process_time(), 0.0
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002, D102
         self.validation -= time.perf_counter()
@@ -50,7 +52,8 @@ class Turns(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002, D102
         now = time.perf_counter()
         if epoch:
-            worker.send(epoch=now - self.began, validation=self.validation)
+            used = time.process_time() - self.used
+            worker.send(epoch=now - self.began, validation=self.validation, processor=used)
         else:
             worker.send(first=now - self.called, **self.about)
 
@@ -70,27 +73,9 @@ def pipeline_turns(arm: str, images: int, epochs: int) -> None:
     settings = params.load(Params, changes={"train.epochs": epochs})
     fitting.configure(settings.train)
     precision = fitting.precision(settings.train)
-    network = build(arm, settings, precision)
+    network = architectures.build(arm, settings, precision)
     about = {"parameters": network.count_params(), "precision": "float32" if arm == "baseline" else precision}
-    fit_pipeline(network, splits(images), settings.train, Turns(**arithmetic(network), **about))
-
-
-def fit_pipeline(network: keras.Model, images: dict[str, Images], settings: params.Train, turns: Turns) -> None:
-    """The pipeline's own fit, with one more callback. The only place that knows what it is called."""
-    original = network.fit
-
-    def fit(*arguments: Any, callbacks: Any = (), **options: Any) -> Any:
-        return original(*arguments, callbacks=[*(callbacks or ()), turns], **options)
-
-    network.fit = fit
-    fitting.fit(network, images, settings)
-
-
-def build(arm: str, settings: params.Params, precision: str) -> keras.Model:
-    """An arm's network, new, with convolutions of a precision."""
-    if arm == "baseline":
-        return architectures.dense(settings.baseline)
-    return architectures.cnn(settings.cnn, getattr(settings.arms, arm).kernel, precision)
+    fitting.fit(network, splits(images), settings.train, [Turns(**arithmetic(network), **about)])
 
 
 def splits(images: int, test_images: int | None = None) -> dict[str, Images]:
@@ -149,7 +134,9 @@ def train_pipeline(arm: str, images: int, seeds: int, changes: dict[str, Any], t
     environment = fitting.configure(settings.train)
     prepared = splits(images, test_images)
     with fits_timed() as seconds:
-        result = fitting.train(partial(build, arm, settings), prepared, settings.train, environment).result
+        result = fitting.train(
+            partial(architectures.build, arm, settings), prepared, settings.train, environment
+        ).result
     accuracies = (result.probabilities.argmax(-1) == result.labels).mean(-1)
     worker.send(seconds=sum(seconds), accuracies=accuracies.tolist())
 

@@ -97,21 +97,25 @@ def _machine(machine: dict[str, Any]) -> list[str]:
 
 
 def _training(measured: dict[str, Any]) -> list[str]:
-    products = measured["matrix_product_gflops"]
+    products, limit = measured["matrix_product_gflops"], measured["limited_to"]
     lines = [
-        "## Training: milliseconds a step of 128 images",
+        "## Training: milliseconds a step of 128 images" + (f", oneDNN limited to {limit}" if limit else ""),
         "",
         f"A whole epoch of {measured['steps_an_epoch']} steps, its validation included, divided by its steps. The "
-        "first epoch stands apart: it traces. *Of the notebook's* is the ratio of epochs of one round. The limit is "
-        "the step's arithmetic at this machine's own matrix-product rate, measured meanwhile: "
-        f"{figure(products['float32'])} GFLOP/s in float32, {figure(products['bfloat16'])} in bfloat16 "
+        "first epoch stands apart: it traces. *Of the notebook's* is the ratio of epochs of one round. Processor time "
+        "is that of all threads together. The limit is the step's arithmetic at this machine's own matrix-product "
+        f"rate, measured meanwhile: {figure(products['float32'])} GFLOP/s in float32, "
+        f"{figure(products['bfloat16'])} in bfloat16 "
         "(the best of all rounds counts). Its share is of the training alone, without validation."
+        + (" The notebook does without oneDNN, as on a processor without AVX512_VNNI." if limit else "")
         + ("" if measured["pytorch"] else " PyTorch is not installed where this ran, so it is missing."),
         "",
     ]
     header = [
         "",
         "ms a step",
+        "of the notebook's",
+        "processor, ms",
         "of the notebook's",
         "training alone, ms",
         "limit, ms",
@@ -124,6 +128,8 @@ def _training(measured: dict[str, Any]) -> list[str]:
                 name.replace("PyTorch", f"PyTorch {measured['pytorch']}"),
                 figure(one["step_ms"]),
                 figure(one["of_the_notebook_s"], 2),
+                figure(one.get("processor_ms")),
+                figure(one.get("of_the_notebook_processor"), 2),
                 figure(one["training_alone_ms"]),
                 figure(one["limit_ms"]),
                 f"{one['share_of_limit']:.0%}",
@@ -299,6 +305,7 @@ def _total(measured: dict[str, Any]) -> list[str]:
 SECTIONS: Final[dict[str, Callable[[dict[str, Any]], list[str]]]] = {
     "total": _total,
     "training": _training,
+    "training_limited": _training,
     "variants": _variants,
     "accuracy": _accuracy,
     "stages": _stages,

@@ -1,6 +1,11 @@
-"""Time a training step: the notebook's way, the pipeline's, PyTorch's, and the share of what the arithmetic takes."""
+"""Time a training step: the notebook's way, the pipeline's, PyTorch's, and the share of what the arithmetic takes.
+
+With ONEDNN_MAX_CPU_ISA=AVX2 in the environment it imitates an ordinary processor: oneDNN keeps to AVX2, the pipeline to
+float32, and the notebook does without oneDNN, which TensorFlow leaves off where the processor lacks AVX512_VNNI.
+"""
 
 import argparse
+import os
 import statistics
 from contextlib import ExitStack
 from typing import Any, Final
@@ -8,6 +13,7 @@ from typing import Any, Final
 from benchmarks import worker
 from benchmarks.report import spread
 from benchmarks.worker import Worker, ask
+from fashion_cnn.training import processor
 
 BATCH: Final = 128  # of the notebook, and of params.yaml
 ARMS: Final = ("baseline", "cnn3", "cnn5")
@@ -19,8 +25,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     steps, rounds = (3, 2) if options.quick else (options.steps, options.rounds)
     sizes = [256] if options.quick else MATRIX_SIZES
     with ExitStack() as stack:
+        ordinary = os.environ.get(processor.ISA_LIMIT) in processor.BELOW_VNNI
         contestants = {
-            name: stack.enter_context(worker.start("keras_worker", name)) for name in ("notebook", "pipeline")
+            "notebook": stack.enter_context(
+                worker.start("keras_worker", "notebook", **({"TF_ENABLE_ONEDNN_OPTS": "0"} if ordinary else {}))
+            ),
+            "pipeline": stack.enter_context(worker.start("keras_worker", "pipeline")),
         }
         limit = stack.enter_context(worker.start("keras_worker", "matrix_products"))
         version = None
@@ -40,6 +50,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "steps_an_epoch": steps,
         "pytorch": version,
+        "limited_to": os.environ.get(processor.ISA_LIMIT),
         "matrix_product_gflops": gflops,
         "arms": {arm: summary(answers, steps, best) for arm, answers in arms.items()},
     }
@@ -67,6 +78,7 @@ def summary(answers: dict[str, list[dict[str, Any]]], steps: int, best: dict[str
         precision = rows[0]["precision"]
         limit = operations / best["bfloat16" if "bfloat16" in precision else "float32"]
         ratios = [own / other for own, other in zip(epochs[name], epochs["notebook"], strict=True)]
+        used = [of_round["processor"] for of_round in rows[1:] if "processor" in of_round]
         found[name] = {
             "precision": precision,
             "parameters": rows[0]["parameters"],
@@ -74,6 +86,11 @@ def summary(answers: dict[str, list[dict[str, Any]]], steps: int, best: dict[str
             "step_ms": spread([1000 * seconds / steps for seconds in epochs[name]]),
             "training_alone_ms": spread([1000 * seconds for seconds in training]),
             "of_the_notebook_s": spread(ratios),
+            **(
+                {}
+                if None in used
+                else processor_time(used, [row["processor"] for row in answers["notebook"][1:]], steps)
+            ),
             "limit_ms": 1000 * limit,
             "share_of_limit": limit / statistics.median(training),
         }
@@ -86,3 +103,11 @@ def step_operations(multiply_adds: int, first_multiply_adds: int) -> int:
     Forwards, and backwards once for the weights and once for the layer's input, which the first layer does not need.
     """
     return 2 * BATCH * (3 * multiply_adds - first_multiply_adds)
+
+
+def processor_time(used: list[float], of_the_notebook: list[float], steps: int) -> dict[str, Any]:
+    """The processor's milliseconds a step, and their ratio to the notebook's of the same round."""
+    return {
+        "processor_ms": spread([1000 * seconds / steps for seconds in used]),
+        "of_the_notebook_processor": spread([own / other for own, other in zip(used, of_the_notebook, strict=True)]),
+    }

@@ -22,7 +22,7 @@ class Worker(NamedTuple):
 
 
 @contextmanager
-def start(module: str, *arguments: str, python: str = sys.executable) -> Iterator[Worker]:
+def start(module: str, *arguments: str, python: str = sys.executable, **environment: str) -> Iterator[Worker]:
     """Run `python -m benchmarks.<module>`; it is ended at the end of the block."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
@@ -34,6 +34,7 @@ def start(module: str, *arguments: str, python: str = sys.executable) -> Iterato
                 stdout=subprocess.PIPE,
                 stderr=output,
                 text=True,
+                env=os.environ | environment,
             ) as process,
         ):
             try:

@@ -4,14 +4,16 @@ import gzip
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pooch
 import requests
+import urllib3
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import SHA256
@@ -86,13 +88,23 @@ def _from_web(url: str, scratch: Path) -> Path:
         registry={f"{name}.gz": None for name in SHA256},  # None: archives differ, their content is verified
         retry_if_failed=RETRIES,
     )
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=True)
+    pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     try:
         for name in downloads.registry:
-            downloads.fetch(name, downloader=downloader)
+            downloads.fetch(name, downloader=_download)
     except requests.RequestException as error:
         raise SourceError(_reason(error)) from error
     return scratch
+
+
+def _download(url: str, file: Any, downloads: pooch.Pooch) -> None:
+    """Pooch tries again what broke off; what can't even be connected to is left at once for the next source."""
+    try:
+        pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=sys.stderr.isatty())(url, file, downloads)
+    except requests.ConnectionError as error:
+        if isinstance(error.args[0], urllib3.exceptions.MaxRetryError):
+            raise SourceError(f"out of reach ({_reason(error)})") from error
+        raise
 
 
 def _reason(error: BaseException) -> str:

@@ -240,7 +240,7 @@ def measure(
     """Probabilities of the test images, and the controls: `probabilities` to `correct_when_shifted` of one seed."""
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network.predict(images, batch_size=PREDICTION_BATCH, verbose=0)
+        return network.predict(images, batch_size=PREDICTION_BATCH, verbose=1 if sys.stdout.isatty() else 0)
 
     def classify(images: NDArray[np.uint8]) -> NDArray[np.integer]:
         return predict(images).argmax(-1)

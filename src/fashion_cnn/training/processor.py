@@ -16,16 +16,24 @@ ISA_LIMIT: Final = "ONEDNN_MAX_CPU_ISA"  # a person's own limit of oneDNN's inst
 # Source: oneDNN's documentation, "CPU dispatcher control" and "Floating-point math mode"; tensorflow/core/util/port.cc.
 PORTABLE: Final = {"TF_ENABLE_ONEDNN_OPTS": "1", ISA_LIMIT: "AVX2"}
 MATH_MODES: Final = ("ONEDNN_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE")
-BFLOAT16: Final = {"amx_bf16", "avx512_bf16"}  # what Linux calls the instructions that compute in bfloat16
-BELOW_BFLOAT16: Final = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+# What Linux calls the instructions, and the names of the limits of oneDNN that leave them out.
+AVX512: Final = {"avx512bw"}
+BELOW_AVX512: Final = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
+BELOW_VNNI: Final = (*BELOW_AVX512, "AVX512_CORE")
+BFLOAT16: Final = {"amx_bf16", "avx512_bf16"}
+BELOW_BFLOAT16: Final = (*BELOW_VNNI, "AVX512_CORE_VNNI")
 
 
 def prepare(settings: Train) -> None:
     """Make TensorFlow take the kernels that the parameters ask for. Call before it is imported.
 
+    oneDNN has no convolutions in bfloat16 for processors without AVX-512; TensorFlow's own kernels emulate it.
+
     Raises:
         UserError: `train.portable` can't be kept on this machine.
     """
+    if settings.precision == "mixed_bfloat16" and not _may_use(AVX512, BELOW_AVX512):
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     if not settings.portable:
         return
     system = (platform.system(), platform.machine())
@@ -52,12 +60,12 @@ def environment(settings: Train) -> dict[str, Any]:
     One thread there: how a matrix product is cut into parts that are summed depends on the number of threads.
     """
     if settings.portable:
-        return {"threads": 1, "instruction_set": PORTABLE[ISA_LIMIT], "onednn": True}
+        return {"threads": 1, "instruction_set": PORTABLE[ISA_LIMIT], "kernels": "oneDNN"}
     limited = os.environ.get(ISA_LIMIT)
     return {
         "threads": settings.threads or cores(),
         "instruction_set": " ".join(instruction_sets()) + (f", oneDNN limited to {limited}" if limited else ""),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
+        "kernels": "oneDNN" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1" else "Eigen",
     }
 
 
@@ -72,15 +80,21 @@ def computes_bfloat16() -> bool:
 
     Elsewhere bfloat16 is emulated, and slower than float32.
     """
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
-    return bool(BFLOAT16 & flags) and os.environ.get(ISA_LIMIT) not in BELOW_BFLOAT16
+    return _may_use(BFLOAT16, BELOW_BFLOAT16)
+
+
+def _may_use(instructions: set[str], lower_limits: tuple[str, ...]) -> bool:
+    """Whether the processor has one of these instructions and oneDNN is not limited to less."""
+    return bool(instructions & set(_described("flags").split())) and os.environ.get(ISA_LIMIT) not in lower_limits
 
 
 def name() -> str:
     """The processor's name for people."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    return _described("model name") or platform.processor() or platform.machine()
+
+
+def _described(name: str) -> str:
+    """What Linux says of the first core under a name; nothing elsewhere."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

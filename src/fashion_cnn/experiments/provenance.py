@@ -1,0 +1,98 @@
+"""On which processor dvc.lock was made: reports/provenance.json, kept in git beside it.
+
+python -m fashion_cnn.experiments.provenance, after `dvc repro`: notes it where the results are new, and says so in one
+line where a processor of another kind made the committed ones. Outputs of stages can't hold it: the store is shared.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.training import processor
+
+LOCK: Final = Path("dvc.lock")
+RECORD: Final = Path("reports/provenance.json")
+ARMS: Final = ("baseline", "cnn3", "cnn5")
+
+
+def arms_of(lock: str) -> dict[str, dict[str, Any]]:
+    """The trained arms' entries of a dvc.lock."""
+    stages = (YAML(typ="safe", pure=True).load(lock) or {}).get("stages", {})
+    return {arm: stages[arm] for arm in ARMS if arm in stages}
+
+
+def record(arms: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What made the results that lie in models/: the processor, each arm's environment and the digest of its folder.
+
+    Raises:
+        UserError: an arm's result is not there.
+    """
+    path = Path("models")
+    try:
+        metrics = {arm: json.loads((path / arm / "metrics.json").read_text(encoding="utf-8")) for arm in arms}
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: not found; `dvc repro` makes it") from None
+    return {
+        "processor": processor.name(),
+        "environment": {arm: metrics[arm]["environment"] for arm in arms},
+        "results": results(arms),
+    }
+
+
+def results(arms: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Each arm to the digest of its folder, as dvc.lock has it."""
+    return {arm: entry["outs"][0]["md5"] for arm, entry in arms.items()}
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Say in one line that another machine made the committed results, given both records."""
+    kinds = [
+        f"{of['processor']} ({next(iter(of['environment'].values()))['instruction_set']}, "
+        + " and ".join(dict.fromkeys(str(one["precision"]) for one in of["environment"].values()))
+        + f", {next(iter(of['environment'].values()))['threads']} threads)"
+        for of in (before, now)
+    ]
+    if before["environment"] == now["environment"]:
+        return (
+            f"The committed dvc.lock is from {kinds[0]}, this is {kinds[1]}; what is recorded of them is equal and the "
+            "networks are not: docs/reproducibility.md"
+        )
+    return (
+        f"The committed dvc.lock is from {kinds[0]}, this is {kinds[1]}: other last digits of the networks, and so a "
+        "changed dvc.lock, are expected"
+    )
+
+
+def committed(path: Path) -> str:
+    """A file as the last commit has it; empty where it has none."""
+    done = subprocess.run(
+        ["git", "show", f"HEAD:./{path}"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+def main() -> None:
+    """Note what made the results; compare with what made the committed ones."""
+    now, before = arms_of(LOCK.read_text(encoding="utf-8")), arms_of(committed(LOCK))
+    noted = json.loads(committed(RECORD) or "{}")
+    if noted.get("results") == results(now):
+        return
+    made = record(now)
+    RECORD.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    same_inputs = all(
+        before.get(arm, {}).get(part) == entry.get(part) for arm, entry in now.items() for part in ("deps", "params")
+    )
+    if same_inputs and noted.get("results") == results(before):
+        print(difference(noted, made))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -78,13 +78,13 @@ def turns(precision: str, arm: str, images: int, epochs: int) -> None:
     for epoch in range(epochs):
         if epoch:
             worker.receive()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         train()
         trained = time.perf_counter()
         validate()
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.process_time() - used
         if epoch:
-            worker.send(epoch=now - began, validation=now - trained)
+            worker.send(epoch=now - began, validation=now - trained, processor=used)
         else:
             parameters = sum(one.numel() for one in model.parameters())
             worker.send(first=now - called, parameters=parameters, precision=precision)

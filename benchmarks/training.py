@@ -71,26 +71,28 @@ def summary(answers: dict[str, list[dict[str, Any]]], steps: int, best: dict[str
     """One arm: milliseconds a step, ratios to the notebook's of the same round, shares of the limit."""
     counted = answers["notebook"][0]
     operations = step_operations(counted["multiply_adds"], counted["first_multiply_adds"])
-    epochs = {name: [answer["epoch"] for answer in rows[1:]] for name, rows in answers.items()}
+    epochs, processor_seconds = (
+        {name: [answer[measured] for answer in rows[1:]] for name, rows in answers.items()}
+        for measured in ("epoch", "processor")
+    )
+
+    def of_the_notebook(seconds: dict[str, list[float]], name: str) -> dict[str, Any]:
+        return spread([own / other for own, other in zip(seconds[name], seconds["notebook"], strict=True)])
+
     found = {}
     for name, rows in answers.items():
         training = [(answer["epoch"] - answer["validation"]) / steps for answer in rows[1:]]
         precision = rows[0]["precision"]
         limit = operations / best["bfloat16" if "bfloat16" in precision else "float32"]
-        ratios = [own / other for own, other in zip(epochs[name], epochs["notebook"], strict=True)]
-        used = [of_round["processor"] for of_round in rows[1:] if "processor" in of_round]
         found[name] = {
             "precision": precision,
             "parameters": rows[0]["parameters"],
             "first_epoch_seconds": rows[0]["first"],
             "step_ms": spread([1000 * seconds / steps for seconds in epochs[name]]),
             "training_alone_ms": spread([1000 * seconds for seconds in training]),
-            "of_the_notebook_s": spread(ratios),
-            **(
-                {}
-                if None in used
-                else processor_time(used, [row["processor"] for row in answers["notebook"][1:]], steps)
-            ),
+            "of_the_notebook_s": of_the_notebook(epochs, name),
+            "processor_ms": spread([1000 * seconds / steps for seconds in processor_seconds[name]]),
+            "of_the_notebook_processor": of_the_notebook(processor_seconds, name),
             "limit_ms": 1000 * limit,
             "share_of_limit": limit / statistics.median(training),
         }
@@ -103,11 +105,3 @@ def step_operations(multiply_adds: int, first_multiply_adds: int) -> int:
     Forwards, and backwards once for the weights and once for the layer's input, which the first layer does not need.
     """
     return 2 * BATCH * (3 * multiply_adds - first_multiply_adds)
-
-
-def processor_time(used: list[float], of_the_notebook: list[float], steps: int) -> dict[str, Any]:
-    """The processor's milliseconds a step, and their ratio to the notebook's of the same round."""
-    return {
-        "processor_ms": spread([1000 * seconds / steps for seconds in used]),
-        "of_the_notebook_processor": spread([own / other for own, other in zip(used, of_the_notebook, strict=True)]),
-    }

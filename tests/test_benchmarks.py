@@ -36,13 +36,15 @@ def test_a_step_s_operations_leave_out_the_gradient_of_the_pixels() -> None:
 
 def test_a_share_of_the_limit_is_the_arithmetic_at_the_products_rate_over_the_training_alone() -> None:
     counted = {"multiply_adds": 10**6, "first_multiply_adds": 0, "parameters": 1, "precision": "float32", "first": 9.0}
-    fast, slow = ({"epoch": seconds, "validation": 0.1} for seconds in (1.1, 2.1))
+    fast, slow = ({"epoch": seconds, "validation": 0.1, "processor": 2 * seconds} for seconds in (1.1, 2.1))
     answers: dict[str, Any] = {"notebook": [counted, slow, slow], "pipeline": [counted, fast, fast]}
     rate = training.step_operations(10**6, 0) / 0.05
     found = training.summary(answers, steps=10, best={"float32": rate})["contestants"]
     assert found["pipeline"]["share_of_limit"] == pytest.approx(0.5)
     assert found["pipeline"]["of_the_notebook_s"]["median"] == pytest.approx(1.1 / 2.1, rel=1e-3)
     assert found["notebook"]["step_ms"]["median"] == pytest.approx(210)
+    assert found["pipeline"]["processor_ms"]["median"] == pytest.approx(220)
+    assert found["pipeline"]["of_the_notebook_processor"]["median"] == pytest.approx(1.1 / 2.1, rel=1e-3)
 
 
 def test_a_difference_of_accuracies_comes_with_its_error_between_seeds() -> None:

@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_results import SETTINGS, drawn, first, result
 
 from fashion_cnn.comparison import claims
 from fashion_cnn.comparison.analysis import Interval
@@ -15,6 +13,8 @@ from fashion_cnn.comparison.claims import Claim, Measure
 from fashion_cnn.core import params
 from fashion_cnn.core.results import Result
 from fashion_cnn.stages.parameters import Parameters
+from support.repository import REPOSITORY
+from support.results import SETTINGS, drawn, first, result
 
 IMAGES = 2000
 

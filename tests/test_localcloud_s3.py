@@ -17,11 +17,10 @@ import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import free_ports
 
+from benchmarks.workspace import free_ports
 from fashion_cnn.localcloud import daemon, s3
-
-SOURCE = Path(__file__).parents[1] / "src"
+from support.repository import SOURCE
 
 
 class Cloud:

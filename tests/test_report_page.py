@@ -1,19 +1,19 @@
 """The report in a real browser: accessible, without errors, on a desk and on a phone, light, dark and printed."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_results import drawn, result
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium_axe_python import Axe
-from test_demo_page import chromium
-from test_figures_and_report import make_reports
 
 from fashion_cnn.core.results import Result
+from support.browser import chromium, emulate
+from support.reports import make_reports
+from support.results import drawn, result
 
 DESK, PHONE, NARROWEST = 1280, 390, 320
 LANGUAGES = ("en", "es")
@@ -40,15 +40,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Browser:
     """The report in a headless browser, on a screen of any width."""
 
-    def __init__(self, profile: str) -> None:
-        self.driver = chromium(profile)
-        self.driver.set_script_timeout(120)
+    def __init__(self, driver: WebDriver) -> None:
+        self.driver = driver
 
     def open(self, page: Path, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        emulate(self.driver, width, scheme, media)
         self.driver.get_log("browser")
         self.driver.get(page.as_uri())
 
@@ -61,11 +57,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Chromium's last writes may come while its profile is removed.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        started = Browser(profile)
-        yield started
-        started.driver.quit()
+    with chromium() as driver:
+        yield Browser(driver)
 
 
 @pytest.mark.parametrize("spoken", LANGUAGES)

@@ -1,6 +1,5 @@
 """What the stages eda and compare write: the same bytes each time, every table, all of it or nothing."""
 
-import csv
 import json
 import os
 import re
@@ -10,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fashion_cnn.comparison import study
+from fashion_cnn.comparison import arms
 from fashion_cnn.core import results
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import ARMS
+from fashion_cnn.core.results import CURVES
 from fashion_cnn.stages import compare, eda
 from support.reports import TEST_IMAGES, content, make_arms, page_of, two_seeds, write_repository
 from support.repository import REPOSITORY
@@ -58,63 +60,61 @@ def test_the_headline_compares_the_candidate_with_baseline_and_cnn3(reports: Pat
     assert (candidate["accuracy_minus_baseline"], candidate["accuracy_minus_cnn3"]) == (0.1375, 0.0375)
 
 
-def table(path: Path) -> dict[str, dict[str, float]]:
-    """A CSV file of numbers by the texts of its first column; nan where a cell is empty."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        first_column, *others = rows.fieldnames or []
-        return {row[first_column]: {name: float(row[name] or "nan") for name in others} for row in rows}
-
-
 def test_confusion_tables_hold_each_test_image_of_the_first_seed(reports: Path) -> None:
-    header, *lines = (reports / "comparison/confusion/candidate.csv").read_text().splitlines()
-    assert header == "actual,predicted"
-    assert len(lines) == TEST_IMAGES
-    assert sum(actual == predicted for actual, predicted in (line.split(",") for line in lines)) == 186
-    assert lines[-1] == "Ankle boot,T-shirt/top"
+    table = pd.read_csv(reports / "comparison/confusion/candidate.csv")
+    assert len(table) == TEST_IMAGES
+    assert (table["actual"] == table["predicted"]).sum() == 186
+    assert table.iloc[-1].to_dict() == {"actual": "Ankle boot", "predicted": "T-shirt/top"}
 
 
 def test_every_figure_of_numbers_has_its_table(reports: Path) -> None:
-    folder = reports / "comparison"
-    accuracy = table(folder / "test_accuracy.csv")
-    assert accuracy["cnn3"]["accuracy"] == pytest.approx(0.9025)
-    assert accuracy["cnn3"]["low"] < 0.9025 < accuracy["cnn3"]["high"]
+    def table(name: str) -> pd.DataFrame:
+        return pd.read_csv(reports / f"{name}.csv", index_col=0)
 
-    pairs = table(folder / "paired_differences.csv")
-    assert pairs["cnn3 minus baseline"]["difference"] == pytest.approx(0.1)
-    assert pairs["candidate minus cnn3"]["seeds_low"] < 0.0375 < pairs["candidate minus cnn3"]["seeds_high"]
+    accuracy = table("comparison/test_accuracy")
+    assert accuracy.loc["cnn3", "accuracy"] == pytest.approx(0.9025)
+    assert (accuracy["low"] < accuracy["accuracy"]).all()
+    assert (accuracy["accuracy"] < accuracy["high"]).all()
 
-    by_class = table(folder / "class_accuracy.csv")
-    assert list(by_class["Trouser"]) == list(study.ARMS)
-    assert np.mean([shares["cnn3"] for shares in by_class.values()]) == pytest.approx(0.9025)
+    pairs = table("comparison/paired_differences")
+    assert pairs.loc["cnn3 minus baseline", "difference"] == pytest.approx(0.1)
+    assert (pairs["seeds_low"] <= pairs["difference"]).all()
+    assert (pairs["difference"] <= pairs["seeds_high"]).all()
 
-    for arm in study.ARMS:
-        curve = table(folder / f"learning_curves/{arm}.csv")
-        assert curve["2"]["validation_accuracy"] == pytest.approx(0.755), "the mean of two seeds"
-        translation = table(folder / f"translation/{arm}.csv")
-        assert list(translation) == [str(shift) for shift in range(9)]
-        assert translation["0"]["accuracy"] == pytest.approx(accuracy[arm]["accuracy"])
-        (bin_of_all,) = table(folder / f"reliability/{arm}.csv").values()
-        assert bin_of_all == pytest.approx({"accuracy": accuracy[arm]["accuracy"], "share": 1})
+    by_class = table("comparison/class_accuracy")
+    assert list(by_class) == list(ARMS)
+    assert by_class.mean().to_dict() == pytest.approx(accuracy["accuracy"].to_dict())
 
-    assert {counts["train"] for counts in table(reports / "eda/class_distribution.csv").values()} == {8}
-    intensity = table(reports / "eda/pixel_intensity.csv")
-    assert list(intensity["127"].values()) == pytest.approx([0.5, 0.5, 0.5], abs=0.02), "noise: half are darker"
-    assert list(intensity["255"].values()) == [1, 1, 1]
-    distances = table(reports / "eda/nearest_distances.csv").values()
-    assert sum(counts["test_images"] for counts in distances) == TEST_IMAGES
+    assert all(list(table(f"comparison/{curve}")) == list(ARMS) for curve in CURVES)
+    assert table("comparison/validation_accuracy").loc[2, "cnn3"] == pytest.approx(0.755), "the mean of two seeds"
+
+    translation = table("comparison/translation")
+    assert list(translation.index) == list(range(9))
+    assert translation.loc[0, list(ARMS)].to_dict() == pytest.approx(accuracy["accuracy"].to_dict())
+    assert translation.loc[8, "cnn3"] == pytest.approx(translation.filter(like="cnn3_").loc[8].mean())
+
+    reliability = table("comparison/reliability")
+    (of_all,) = reliability.dropna().index  # every prediction is as sure as every other
+    assert reliability.loc[of_all, list(ARMS)].to_dict() == pytest.approx(accuracy["accuracy"].to_dict())
+    assert reliability.filter(like="_share").sum().tolist() == [1, 1, 1, 1]
+
+    assert (table("eda/class_distribution")["train"] == 8).all()
+    intensity = table("eda/pixel_intensity")
+    assert list(intensity.loc[127]) == pytest.approx([0.5, 0.5, 0.5], abs=0.02), "noise: half are darker"
+    assert list(intensity.loc[255]) == [1, 1, 1]
+    assert table("eda/nearest_distances")["test_images"].sum() == TEST_IMAGES
 
 
 def test_one_seed_leaves_no_interval_between_seeds_in_the_table(repository: Path) -> None:
     compare.main()
-    for pair in table(repository / "reports/comparison/paired_differences.csv").values():
-        assert np.isfinite([pair["low"], pair["high"]]).all()
-        assert np.isnan([pair["seeds_low"], pair["seeds_high"]]).all()
+    pairs = pd.read_csv(repository / "reports/comparison/paired_differences.csv")
+    assert np.isfinite(pairs[["low", "high"]]).all(axis=None)
+    assert np.isnan(pairs[["seeds_low", "seeds_high"]]).all(axis=None)
 
 
 def test_classes_without_test_images_are_left_blank(repository: Path) -> None:
     labels = np.zeros(TEST_IMAGES, np.uint8)
-    for arm, kernel in zip(study.ARMS, (None, 3, 5, 3), strict=True):
+    for arm, kernel in zip(ARMS, (None, 3, 5, 3), strict=True):
         results.save(result(first([150], TEST_IMAGES), kernel, labels=labels), repository / "models" / arm)
     compare.main()
     assert "\nTrouser,,,,\n" in (repository / "reports/comparison/class_accuracy.csv").read_text()
@@ -155,14 +155,14 @@ def test_the_digest_of_the_parameters_changes_with_each_of_them_alone() -> None:
 
 
 def test_a_candidate_with_the_same_kernel_and_another_result_is_not_called_the_same() -> None:
-    assert study.same_arm(make_arms(result(first([179], TEST_IMAGES), 3))) is None
-    assert study.same_arm(make_arms(result(first([178], TEST_IMAGES), 5))) == "cnn5"
+    assert arms.reused_arm(make_arms(result(first([179], TEST_IMAGES), 3))) is None
+    assert arms.reused_arm(make_arms(result(first([178], TEST_IMAGES), 5))) == "cnn5"
 
 
 def test_disagreements_are_the_surest_errors_on_images_that_the_other_gets_right() -> None:
     right, wrong = result(first([200], TEST_IMAGES), 3), result(first([197], TEST_IMAGES))
     wrong.probabilities[0, 198] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]  # recognised late, but surely wrong before: class 8
     images = np.arange(TEST_IMAGES, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
-    found = study.disagreements(right, wrong, images)
+    found = arms.disagreements(right, wrong, images)
     assert [(one.image[0, 0], one.truth, one.answer) for one in found] == [(198, 8, 9), (197, 7, 8), (199, 9, 0)]
-    assert study.disagreements(wrong, right, images) == []
+    assert arms.disagreements(wrong, right, images) == []

@@ -40,6 +40,7 @@ from support.cloud import EmbeddedCloud
 from support.repository import SOURCE, random_images
 
 TEST = random_images(120, seed=7)
+SHOWN = ("baseline", "cnn3", "cnn5")
 
 
 def put_linear_model(cloud: EmbeddedCloud, seed: int) -> str:
@@ -101,7 +102,7 @@ def models_folder(networks: dict[str, Any], tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def study(models_folder: Path) -> bytes:
     """The bundle that a deployment makes."""
-    return bundle.pack(models_folder, TEST, 100)
+    return bundle.pack(models_folder, SHOWN, TEST, 100)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,7 @@ def test_the_endpoint_and_every_arm_answer_as_their_models_do(demo: Page, networ
         np.testing.assert_array_equal(demo.pixels(), pixels)
         np.testing.assert_allclose(demo.probabilities("candidate"), linear_answer(1, pixels), atol=1e-6)
         assert demo.one("tr.truth th").text == CLASS_NAMES[label]
-        for arm in bundle.ARMS:
+        for arm in SHOWN:
             expected = networks[arm].predict(pixels[np.newaxis], verbose=0)[0]
             np.testing.assert_allclose(demo.probabilities(arm), expected, atol=1e-4)
             assert expected.max() > 0.15, "near-equal probabilities would not tell right from wrong"
@@ -246,8 +247,8 @@ def images_shown() -> tuple[list[int], list[int]]:
 def test_every_architecture_that_the_parameters_allow_is_computed_as_keras_does(
     demo: Page, cloud: EmbeddedCloud, networks: dict[str, Any], models_folder: Path, study: bytes
 ) -> None:
-    arms = [arm for arm in networks if arm not in bundle.ARMS]
-    put_bundle(cloud, bundle.pack(models_folder, TEST, 20, arms))
+    arms = [arm for arm in networks if arm not in SHOWN]
+    put_bundle(cloud, bundle.pack(models_folder, arms, TEST, 20))
     try:
         demo.open(cloud, images=20)
         for at in (0, 13):
@@ -537,7 +538,7 @@ def test_every_arm_has_the_colour_of_the_figures() -> None:
 
 
 def test_the_same_models_and_images_make_the_same_bundle(models_folder: Path, study: bytes) -> None:
-    assert bundle.pack(models_folder, TEST, 100) == study
+    assert bundle.pack(models_folder, SHOWN, TEST, 100) == study
 
 
 def test_a_network_that_the_page_can_not_compute_is_named(tmp_path: Path) -> None:
@@ -547,9 +548,9 @@ def test_a_network_that_the_page_can_not_compute_is_named(tmp_path: Path) -> Non
     (tmp_path / "odd").mkdir()
     keras.Sequential(layers).save(tmp_path / "odd" / "model.keras")
     with pytest.raises(UserError, match=r"odd/model\.keras: the demo page can't compute its layer normal"):
-        bundle.pack(tmp_path, TEST, 10, ["odd"])
+        bundle.pack(tmp_path, ["odd"], TEST, 10)
     with pytest.raises(UserError, match=r"cnn9/model\.keras: not found; `dvc repro cnn9` makes it"):
-        bundle.pack(tmp_path, TEST, 10, ["cnn9"])
+        bundle.pack(tmp_path, ["cnn9"], TEST, 10)
 
 
 def test_the_embedded_sagemaker_serves_the_page_without_tensorflow() -> None:

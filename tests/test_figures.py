@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from fashion_cnn.comparison import figures, study
+from fashion_cnn.comparison import figures
+from fashion_cnn.core.params import ARMS
 from fashion_cnn.eda import figures as eda_figures
-from fashion_cnn.reporting import language, style
+from fashion_cnn.reporting import style
+from fashion_cnn.reporting.language import Language
 from support.reports import TEST_IMAGES, make_arms, page_of
 from support.repository import REPOSITORY
 from support.results import first, result
@@ -54,9 +56,9 @@ def contrast(color: str, other: str) -> float:
 
 
 def test_arms_differ_in_colour_and_in_grey_and_stand_out_from_light_and_dark_paper() -> None:
-    assert set(style.STYLES) == set(study.ARMS)
+    assert set(style.STYLES) == set(ARMS)
     for looks in zip(*style.STYLES.values(), strict=True):
-        assert len(set(looks)) == len(study.ARMS)
+        assert len(set(looks)) == len(ARMS)
     drawn_colors = [one.color for one in style.STYLES.values()] + [
         color for color, *_ in eda_figures.SPLIT_STYLES.values()
     ]
@@ -69,15 +71,15 @@ def test_arms_differ_in_colour_and_in_grey_and_stand_out_from_light_and_dark_pap
 
 
 def test_curves_have_labelled_axes_in_the_unit_of_the_reader() -> None:
-    spoken = language.load("en")
+    english = Language.load("en")
     histories = {arm: one.history for arm, one in make_arms().items()}
     names = dict.fromkeys(histories, "name")
     for metric, label in (("accuracy", "images recognised"), ("loss", "loss (nats)")):
-        (axes,) = figures.validation_curves(histories, metric, names, spoken).axes
+        (axes,) = figures.validation_curves(histories, metric, names, english).axes
         assert axes.get_ylabel() == label
         assert axes.get_xlabel().startswith("epoch")
         assert len(axes.lines) == 4
-    figure = figures.validation_curves(histories, "accuracy", names, spoken)
+    figure = figures.validation_curves(histories, "accuracy", names, english)
     figure.draw_without_rendering()
     ticks = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert all(tick.endswith("%") for tick in ticks)
@@ -86,14 +88,14 @@ def test_curves_have_labelled_axes_in_the_unit_of_the_reader() -> None:
 
 def test_a_curve_is_the_mean_over_seeds() -> None:
     history = result(first([180, 184], TEST_IMAGES), 3).history
-    (axes,) = figures.validation_curves({"cnn3": history}, "accuracy", {"cnn3": "CNN"}, language.load("en")).axes
+    (axes,) = figures.validation_curves({"cnn3": history}, "accuracy", {"cnn3": "CNN"}, Language.load("en")).axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata(), float), [0.505, 0.755, 1 - 0.5 / 3 + 0.005])
 
 
 def test_a_translation_curve_is_the_mean_of_four_directions() -> None:
     shifted = np.zeros((1, 4, 9, 10), bool)
     shifted[:, 0] = True
-    (axes,) = figures.translation_curves({"cnn3": shifted}, {"cnn3": "CNN"}, language.load("en")).axes
+    (axes,) = figures.translation_curves({"cnn3": shifted}, {"cnn3": "CNN"}, Language.load("en")).axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata(), float), [0.25] * 9)
 
 
@@ -101,7 +103,7 @@ def test_the_difference_of_confusion_matrices_is_in_points_of_the_true_class() -
     counts = np.diag([50] * 10)
     other = counts.copy()
     other[6, 6], other[6, 0] = 40, 10
-    figure = figures.confusion_difference(counts, other, "title", language.load("en"))
+    figure = figures.confusion_difference(counts, other, "title", Language.load("en"))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert sorted(filter(None, texts)) == ["+20", "−20"]
 
@@ -114,7 +116,7 @@ def test_filters_of_any_number_and_size_are_drawn_up_to_a_limit() -> None:
 
 def test_examples_show_each_class_in_its_row() -> None:
     images = np.stack([np.full((28, 28), 20 * label, np.uint8) for label in range(10)] * 2)
-    figure = eda_figures.class_examples(images, np.arange(20) % 10, language.load("en"), examples=3)
+    figure = eda_figures.class_examples(images, np.arange(20) % 10, Language.load("en"), examples=3)
     mosaic = np.asarray(figure.axes[0].images[0].get_array())
     assert mosaic.shape == (280, 84)
     assert (mosaic[::28, 0] == 20 * np.arange(10)).all()

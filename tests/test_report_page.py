@@ -12,11 +12,10 @@ from selenium_axe_python import Axe
 
 from fashion_cnn.core.results import Result
 from support.browser import chromium, emulate
-from support.reports import make_reports
+from support.reports import LANGUAGES, make_reports
 from support.results import drawn, result
 
 DESK, PHONE, NARROWEST = 1280, 390, 320
-LANGUAGES = ("en", "es")
 
 
 def arms(seeds: int, candidate: int) -> dict[str, Result]:
@@ -32,8 +31,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One seed and a reused candidate in English; three seeds and a candidate of its own in Spanish."""
     made = {"en": arms(seeds=1, candidate=3), "es": arms(seeds=3, candidate=1)}
     return {
-        spoken: make_reports(tmp_path_factory.mktemp(spoken), planted, spoken, test_images=300) / "index.html"
-        for spoken, planted in made.items()
+        language: make_reports(tmp_path_factory.mktemp(language), planted, language, test_images=300) / "index.html"
+        for language, planted in made.items()
     }
 
 
@@ -61,13 +60,13 @@ def browser() -> Iterator[Browser]:
         yield Browser(driver)
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_the_page_is_accessible_and_without_errors(
-    browser: Browser, pages: dict[str, Path], spoken: str, scheme: str, width: int
+    browser: Browser, pages: dict[str, Path], language: str, scheme: str, width: int
 ) -> None:
-    browser.open(pages[spoken], width, scheme)
+    browser.open(pages[language], width, scheme)
     assert browser.driver.get_log("browser") == []
     axe = Axe(browser.driver)
     axe.inject()
@@ -76,19 +75,19 @@ def test_the_page_is_accessible_and_without_errors(
     assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]] == []
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
-def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path], spoken: str, width: int) -> None:
-    browser.open(pages[spoken], width)
+def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path], language: str, width: int) -> None:
+    browser.open(pages[language], width)
     assert browser.ask("document.documentElement.scrollWidth") <= browser.ask("document.documentElement.clientWidth")
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_no_text_of_a_figure_is_cut_off_or_too_small(
-    browser: Browser, pages: dict[str, Path], spoken: str, width: int
+    browser: Browser, pages: dict[str, Path], language: str, width: int
 ) -> None:
-    browser.open(pages[spoken], width)
+    browser.open(pages[language], width)
     cut = browser.ask("""
         [...document.querySelectorAll("figure svg")].flatMap((svg) => {
             const frame = svg.getBoundingClientRect();
@@ -121,11 +120,11 @@ def test_nothing_is_loaded_besides_the_page(browser: Browser, pages: dict[str, P
     assert browser.ask('performance.getEntriesByType("resource").map((entry) => entry.name)') == []
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_keyboard_reaches_every_section_and_every_wide_table(
-    browser: Browser, pages: dict[str, Path], spoken: str
+    browser: Browser, pages: dict[str, Path], language: str
 ) -> None:
-    browser.open(pages[spoken], PHONE)
+    browser.open(pages[language], PHONE)
     reached = []
     body = browser.driver.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.TAB)

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fashion_cnn.comparison import report, study
+from fashion_cnn.comparison import arms as compared_arms
+from fashion_cnn.comparison import report
+from fashion_cnn.comparison.arms import Comparison
+from fashion_cnn.comparison.panels import panels
 from fashion_cnn.core import results
 from fashion_cnn.core.results import Result
 from fashion_cnn.ingest import splits as split_files
-from fashion_cnn.reporting import language
+from fashion_cnn.reporting.language import Language
 from fashion_cnn.stages import compare, eda
 from support.repository import REPOSITORY, random_images
 from support.results import SETTINGS, first, result
@@ -35,10 +38,12 @@ def two_seeds() -> dict[str, Result]:
     return make_arms(result(first([186, 190], TEST_IMAGES), 7), seeds=2)
 
 
-def write_repository(folder: Path, arms: dict[str, Result], spoken: str = "en", test_images: int = TEST_IMAGES) -> None:
+def write_repository(
+    folder: Path, arms: dict[str, Result], language: str = "en", test_images: int = TEST_IMAGES
+) -> None:
     parameters = (REPOSITORY / "params.yaml").read_text()
     assert "language: en" in parameters
-    (folder / "params.yaml").write_text(parameters.replace("language: en", f"language: {spoken}"))
+    (folder / "params.yaml").write_text(parameters.replace("language: en", f"language: {language}"))
     splits = {"train": random_images(80, 1), "validation": random_images(20, 2), "test": random_images(test_images, 3)}
     copies = min(2, test_images)
     # Exact copies: labels 0 and 5, here 0 and 1.
@@ -52,9 +57,9 @@ def write_repository(folder: Path, arms: dict[str, Result], spoken: str = "en", 
         results.save(planted, folder / "models" / arm)
 
 
-def make_reports(folder: Path, arms: dict[str, Result], spoken: str = "en", test_images: int = TEST_IMAGES) -> Path:
+def make_reports(folder: Path, arms: dict[str, Result], language: str = "en", test_images: int = TEST_IMAGES) -> Path:
     """Run eda and compare in a folder; the folder of what they write."""
-    write_repository(folder, arms, spoken, test_images)
+    write_repository(folder, arms, language, test_images)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         eda.main()
@@ -62,11 +67,11 @@ def make_reports(folder: Path, arms: dict[str, Result], spoken: str = "en", test
     return folder / "reports"
 
 
-def make_study(arms: dict[str, Result], **data: Any) -> study.Study:
+def compare_arms(arms: dict[str, Result], **data: Any) -> Comparison:
     """What is concluded from results, with some parameters of the section data changed."""
     settings = copy.deepcopy(SETTINGS)
     settings["data"] |= data
-    return study.examine(arms, settings, {}, {}, np.zeros((len(arms["cnn3"].labels), 28, 28), np.uint8))
+    return compared_arms.compare(arms, settings, {}, {}, np.zeros((len(arms["cnn3"].labels), 28, 28), np.uint8))
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -79,6 +84,7 @@ def page_of(folder: Path) -> str:
 
 def page_about(arms: dict[str, Result], reports: Path, **settings: Any) -> str:
     """The page about other results, with the figures of those that are there: they are not what is looked at."""
-    data = json.loads((reports / "eda/metrics.json").read_text())
-    of = make_study(arms, **settings)._replace(data=data)
-    return report.html(of, language.load("en"), {"eda": reports / "eda", "comparison": reports / "comparison"})
+    data, language = json.loads((reports / "eda/metrics.json").read_text()), Language.load("en")
+    comparison = compare_arms(arms, **settings)._replace(data=data)
+    shown = panels(comparison, language)
+    return report.html(comparison, language, shown, reports / "comparison", reports / "eda")

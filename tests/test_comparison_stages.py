@@ -117,7 +117,7 @@ def test_classes_without_test_images_are_left_blank(repository: Path) -> None:
     for arm, kernel in zip(ARMS, (None, 3, 5, 3), strict=True):
         results.save(result(first([150], TEST_IMAGES), kernel, labels=labels), repository / "models" / arm)
     compare.main()
-    assert "\nTrouser,,,,\n" in (repository / "reports/comparison/class_accuracy.csv").read_text()
+    assert "\nTrouser,nan,nan,nan,nan\n" in (repository / "reports/comparison/class_accuracy.csv").read_text()
     assert '<th scope="row" lang="en">Trouser</th><td>–</td>' in page_of(repository / "reports")
 
 

@@ -33,7 +33,7 @@ from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.localcloud import s3
 from fashion_cnn.localsagemaker.page import routes
 from fashion_cnn.reporting.style import STYLES
-from fashion_cnn.serving import bundle, inference
+from fashion_cnn.serving import bodies, bundle, inference
 from support import linear_model
 from support.browser import chromium, emulate
 from support.cloud import EmbeddedCloud
@@ -309,7 +309,7 @@ def test_a_picture_above_the_limit_is_refused_before_it_is_sent(demo: Page) -> N
         dataTransfer.items.add(new File([new Uint8Array(arguments[0] + 1)], "big.png", { type: "image/png" }));
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     """
-    demo.driver.execute_script(script, routes.MAX_PICTURE_BYTES)
+    demo.driver.execute_script(script, bodies.MAX_BYTES)
     assert demo.message() == "big.png: 6.0 MB; allowed: up to 6 MB."
     assert demo.console() == []
 
@@ -427,7 +427,7 @@ def test_the_page_asks_its_own_address_alone_and_carries_a_strict_policy(demo: P
     asked = demo.driver.execute_script(script)
     assert len(asked) > 4
     assert all(name.startswith(f"{cloud.address}/demo/") for name in asked)
-    for path in [*routes.FILES, "/demo/state", "/demo/bundle"]:
+    for path in [*routes.FILES, "/demo/arms.css", "/demo/state", "/demo/bundle"]:
         status, headers, _ = request(cloud, "GET", path)
         assert (status, headers["x-content-type-options"]) == (200, "nosniff")
         policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
@@ -466,7 +466,7 @@ def test_only_the_page_itself_may_ask_without_a_signature(cloud: EmbeddedCloud, 
     assert request(cloud, "POST", path, {"Content-Type": media_type, "Origin": cloud.address}, body)[0] == 200
 
 
-@pytest.mark.parametrize("path", [*routes.FILES, "/demo/state", "/demo/bundle", *POSTS])
+@pytest.mark.parametrize("path", [*routes.FILES, "/demo/arms.css", "/demo/state", "/demo/bundle", *POSTS])
 def test_a_name_of_another_site_that_leads_here_is_refused(cloud: EmbeddedCloud, path: str) -> None:
     port = cloud.port
     foreign = {"Host": f"example.org:{port}", "Origin": f"http://example.org:{port}"}
@@ -475,7 +475,7 @@ def test_a_name_of_another_site_that_leads_here_is_refused(cloud: EmbeddedCloud,
 
 def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: EmbeddedCloud) -> None:
     origin = {"Origin": cloud.address}
-    large = bytes(routes.MAX_PICTURE_BYTES + 1)
+    large = bytes(bodies.MAX_BYTES + 1)
     assert request(cloud, "POST", "/demo/picture", {"Content-Type": "image/png", **origin}, large)[0] == 413
     assert request(cloud, "POST", "/demo/endpoints/first", {"Content-Type": "image/png", **origin}, large)[0] == 413
     status, _, answer = request(cloud, "POST", "/demo/picture", {"Content-Type": "image/webp", **origin}, b"x")
@@ -530,11 +530,11 @@ def test_everything_that_can_be_used_has_a_name(demo: Page) -> None:
         assert control.accessible_name.strip()
 
 
-def test_every_arm_has_the_colour_of_the_figures() -> None:
-    css = Path(routes.__file__).with_name("page.css").read_text()
-    assert dict(re.findall(r"^\.(\w+) { --arm: (#\w+); }", css, re.MULTILINE)) == {
-        arm: style.color.lower() for arm, style in STYLES.items()
-    }
+def test_every_arm_has_the_colour_of_the_figures(demo: Page) -> None:
+    script = "return getComputedStyle(document.querySelector(`thead th.${arguments[0]}`)).borderTopColor"
+    for arm, style in STYLES.items():
+        red, green, blue = bytes.fromhex(style.color[1:])
+        assert demo.driver.execute_script(script, arm) == f"rgb({red}, {green}, {blue})"
 
 
 def test_the_same_models_and_images_make_the_same_bundle(models_folder: Path, study: bytes) -> None:

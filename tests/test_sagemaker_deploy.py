@@ -355,7 +355,7 @@ def test_a_failed_endpoint_is_replaced(models: dict[str, Model]) -> None:
     deployment.create_model(plan, deployment.upload(models["broken"].archive, plan, target), target)
     deployment.create_config(plan, target)
     with pytest.raises(UserError, match="Failed to extract"):
-        deployment.bring(plan.name, target, 60, guarded=True)
+        deployment.bring_into_service(plan.name, target, 60, guarded=True)
     deployed = deploy(models["first"], "fashion-cnn-failed")
     assert left(target) == exactly(deployed)
     deployment.undeploy(target)
@@ -537,7 +537,7 @@ def requests_for(archive_file: Path, *configs: str, **aws: Any) -> dict[str, dic
     deployment.create_model(plan, deployment.upload(archive_file, plan, target), target)
     deployment.create_config(plan, target)
     for config in configs or (plan.name,):
-        deployment.bring(config, target, 60, guarded=True)
+        deployment.bring_into_service(config, target, 60, guarded=True)
     return stub.requests
 
 

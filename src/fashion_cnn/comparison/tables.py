@@ -14,10 +14,10 @@ from fashion_cnn.core.results import CURVES, LARGEST_SHIFT, SHIFTS
 def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Every table by the name of its file; the first column says what a row is about.
 
-    Curves are means over seeds. `translation` has after the arms' columns, which are means over four directions, one
-    for each arm and direction; `reliability` after the arms' accuracies in each bin of confidence their mean
-    confidence there, and the share of their predictions. `confusion/<arm>` has a row a test image, as the network of
-    the first seed answers.
+    Curves are means over seeds. In `translation` the arms' columns are means over four directions, those after them
+    are of one direction each. In `reliability` a row is a bin of confidence, named by its middle; after the arms'
+    accuracies come their mean confidence in it and the share of their predictions. `confusion/<arm>` has a row a test
+    image, as the network of the first seed answers.
     """
     arms, rows, names = comparison.arms, comparison.rows, np.array(CLASS_NAMES)
     shifted = {arm: result.correct_when_shifted.mean((0, 3)) for arm, result in arms.items()}
@@ -34,7 +34,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "translation": {"shift": range(LARGEST_SHIFT + 1)}
         | {arm: by_direction.mean(0) for arm, by_direction in shifted.items()}
         | {f"{arm}_{name}": one for arm, each in shifted.items() for name, one in zip(SHIFTS, each, strict=True)},
-        "reliability": {"up_to": np.arange(1, BINS + 1) / BINS}
+        "reliability": {"confidence": (np.arange(BINS) + 0.5) / BINS}
         | {arm: row.reliability.accuracy for arm, row in rows.items()}
         | {f"{arm}_confidence": row.reliability.confidence for arm, row in rows.items()}
         | {f"{arm}_share": row.reliability.share for arm, row in rows.items()},

@@ -46,8 +46,8 @@ def main() -> None:
         summary = report.markdown(comparison, language)
         (folder / "summary.md").write_text(summary, encoding="utf-8")
         (folder / "confusion").mkdir()
-        for name, table in tables(comparison).items():
-            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6f")
+        for name, table in tables(comparison).items():  # `dvc plots` would draw an empty cell as 0
+            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6f", na_rep="nan")
         shown = list(panels(comparison, language))
         for panel in shown:
             if panel.draw:

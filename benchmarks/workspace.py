@@ -18,7 +18,6 @@ from fashion_cnn.core import params
 
 REPOSITORY: Final = Path(__file__).parent.parent
 PERSONS: Final = ("AUTHOR", "COMMITTER")
-PORTS: Final = 11  # of an embedded cloud, in a row
 
 
 class Workspace(NamedTuple):
@@ -100,15 +99,18 @@ def study(*, quick: bool, epochs: int) -> Iterator[Workspace]:
 
 def connect(workspace: Workspace) -> None:
     """Point the DVC remote at the workspace's own store, on free ports."""
-    command = (sys.executable, "-m", "fashion_cnn.localcloud", "connect", "--port", str(free_ports(PORTS)))
+    command = (sys.executable, "-m", "fashion_cnn.localcloud", "connect", "--port", str(free_ports()))
     workspace.run(*command)
 
 
-def free_ports(count: int = 1) -> int:
-    """The first of some free ports in a row, below the range that systems hand out by themselves."""
+def free_ports() -> int:
+    """The first of twenty free ports in a row, below the range that systems hand out by themselves.
+
+    Each process looks elsewhere first: others may look at the same moment.
+    """
     taken = {connection.laddr.port for connection in psutil.net_connections("tcp") if connection.laddr}
-    first = 20000 + os.getpid() % 400 * 30
-    return next(port for port in range(first, 32700, count) if taken.isdisjoint(range(port, port + count)))
+    first = 20000 + os.getpid() % 500 * 20
+    return next(port for port in range(first, 32000, 20) if taken.isdisjoint(range(port, port + 20)))
 
 
 def change(path: Path, changes: Mapping[str, Any]) -> None:

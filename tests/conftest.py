@@ -1,4 +1,4 @@
-"""What several test files share: the repository's folder, a small data set, and the real one, brought once."""
+"""Fixtures that several test files share: a workspace, a small data set, and the real one, brought once."""
 
 import copy
 import os
@@ -8,18 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
 import pytest
 import yaml
 from filelock import FileLock
 from hypothesis import settings
 
 from fashion_cnn.core import dataset, params
-from fashion_cnn.core.dataset import Images
 from fashion_cnn.ingest import download, splits
-
-REPOSITORY = Path(__file__).parent.parent
+from support.repository import REPOSITORY, random_images
 
 # Other processes share the machine: how long one example takes says nothing.
 settings.register_profile("shared machine", deadline=None)
@@ -70,13 +66,6 @@ def set_params(defaults: dict[str, Any]) -> Callable[..., Path]:
     return write
 
 
-def random_images(count: int, seed: int = 0) -> Images:
-    """Images of noise in which every class occurs."""
-    random = np.random.default_rng(seed)
-    images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-    return Images(images, (np.arange(count) % 10).astype(np.uint8))
-
-
 @pytest.fixture
 def prepared(workspace: Path) -> Path:
     """A small prepared data set of noise in the workspace."""
@@ -86,8 +75,28 @@ def prepared(workspace: Path) -> Path:
     return folder
 
 
-def free_ports(count: int = 20) -> int:
-    """The first of some free ports in a row, below the range that the system hands out by itself."""
-    taken = {connection.laddr.port for connection in psutil.net_connections("tcp") if connection.laddr}
-    first = 20000 + os.getpid() % 500 * 20
-    return next(port for port in range(first, 32000, 20) if taken.isdisjoint(range(port, port + count)))
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What eda and compare write where the candidate is a network of its own, trained with two seeds."""
+    from support.reports import make_reports, two_seeds
+
+    return make_reports(tmp_path_factory.mktemp("repository"), two_seeds())
+
+
+@pytest.fixture(scope="session")
+def spanish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in Spanish."""
+    from support.reports import make_reports, two_seeds
+
+    return make_reports(tmp_path_factory.mktemp("repositorio"), two_seeds(), "es")
+
+
+@pytest.fixture
+def repository(reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where eda has run and the candidate is cnn3, but compare has not run."""
+    from support.reports import make_arms, write_repository
+
+    write_repository(tmp_path, make_arms())
+    shutil.copytree(reports / "eda", tmp_path / "reports/eda")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

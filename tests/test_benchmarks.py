@@ -4,16 +4,15 @@ import getpass
 import json
 import os
 import platform
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, random_images
 
-from benchmarks import accuracy, data, machine, report, scaling, stages, training
+from benchmarks import accuracy, machine, report, scaling, stages, training
 from benchmarks.workspace import Workspace
+from support.repository import REPOSITORY, write_raw
 
 MACHINE = {"processor": "abacus"}
 MEASURED = {"quick": False, "code": "abc1234", "load_before": 0.1}
@@ -75,12 +74,7 @@ def test_the_machine_s_description_names_neither_it_nor_its_user() -> None:
 
 
 def test_a_stage_s_time_is_split_without_a_rest(workspace: Path) -> None:
-    raw = workspace / "data" / "raw"
-    raw.mkdir(parents=True)
-    images, labels = random_images(50)
-    for images_name, labels_name in (data.TRAIN, data.TEST):
-        (raw / images_name).write_bytes(struct.pack(">4I", 2051, *images.shape) + images.tobytes())
-        (raw / labels_name).write_bytes(struct.pack(">2I", 2049, *labels.shape) + labels.tobytes())
+    write_raw(workspace / "data" / "raw", training=50, test=50)
     figures = stages.run(["preprocess"], Workspace(workspace, dict(os.environ)))
     assert (workspace / "data/prepared/test.npz").exists()
     assert all(figures[part] > 0 for part in stages.PARTS)

@@ -4,17 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_results import SETTINGS, drawn, first, result
 
-from fashion_cnn.comparison import claims
-from fashion_cnn.comparison.analysis import Interval
+from fashion_cnn.comparison import claims, statistics
+from fashion_cnn.comparison.arms import PAIRS
 from fashion_cnn.comparison.claims import Claim, Measure
+from fashion_cnn.comparison.statistics import Estimate, Interval
 from fashion_cnn.core import params
 from fashion_cnn.core.results import Result
 from fashion_cnn.stages.parameters import Parameters
+from support.repository import REPOSITORY
+from support.results import SETTINGS, drawn, first, result
 
 IMAGES = 2000
 
@@ -32,7 +33,11 @@ def judge(
 ) -> dict[str, Claim]:
     arms = {"baseline": baseline, "cnn3": cnn3, "cnn5": cnn5, "candidate": candidate or cnn3}
     seeds = len(cnn3.probabilities)
-    return {claim.name: claim for claim in claims.judge(arms, settings(seeds=seeds, **changes))}
+    differences = {
+        (first, second): statistics.paired_difference(arms[first].correct, arms[second].correct, claims.CONFIDENCE)
+        for first, second in PAIRS
+    }
+    return {claim.name: claim for claim in claims.judge(arms, differences, settings(seeds=seeds, **changes))}
 
 
 def arms(dense: int, small: int, large: int) -> tuple[Result, Result, Result]:
@@ -50,10 +55,11 @@ def test_a_clear_winner_is_supported_by_the_difference_it_won_by() -> None:
     claim = judge(*arms(1700, 1800, 1800))["cnn_beats_dense"]
     assert (claim.verdict, claim.reason, claim.command) == ("supported", None, None)
     decisive = claim.evidence[0]
-    assert (decisive.arms, decisive.images) == (("cnn3", "baseline"), IMAGES)
+    assert decisive.arms == ("cnn3", "baseline")
     assert decisive.value == pytest.approx(0.05)
-    assert decisive.test_interval is not None
-    assert 0 < decisive.test_interval.low < 0.05 < decisive.test_interval.high
+    assert decisive.estimate is not None
+    assert decisive.estimate.images == IMAGES
+    assert 0 < decisive.estimate.test_interval.low < 0.05 < decisive.estimate.test_interval.high
 
 
 def test_a_worse_cnn_is_not_supported() -> None:
@@ -77,18 +83,6 @@ def test_a_handful_of_differing_images_is_not_taken_for_certainty() -> None:
     # A bootstrap never draws another image than those it has seen: of 8 in favour and none against it makes certainty.
     assert judge(*arms(1800, 1808, 1808))["cnn_beats_dense"].verdict == "undecided"
     assert judge(*arms(1800, 1830, 1830))["cnn_beats_dense"].verdict == "supported"
-
-
-@given(st.integers(1, 500), st.integers(0, 9), st.sampled_from([-1.0, 0.0, 1.0]))
-def test_the_interval_of_few_differing_images_holds_the_mean_and_is_not_narrow(
-    images: int, others: int, common: float
-) -> None:
-    values = np.full(images, common)
-    values[: min(others, (images - 1) // 2)] = common + 1 if common < 1 else 0
-    interval = claims.few_differ(values)
-    assert interval is not None
-    assert -1 - 1e-12 <= interval.low <= values.mean() <= interval.high <= 1 + 1e-12
-    assert interval.high - interval.low >= min(1, 3 / images), "none in n is fewer than 3 in n (the rule of three)"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +194,8 @@ def test_nothing_here_can_decide_about_sequences_and_graphs() -> None:
 
 def test_one_seed_has_the_interval_of_the_test_images_alone() -> None:
     decisive = judge(*arms(1700, 1800, 1800))["cnn_beats_dense"].evidence[0]
-    assert len(decisive.intervals) == 1
-    assert decisive.seed_interval is None
+    assert decisive.estimate is not None
+    assert decisive.estimate.intervals == [decisive.estimate.test_interval]
 
 
 def test_seeds_that_disagree_hold_back_what_one_seed_would_claim() -> None:
@@ -211,8 +205,8 @@ def test_seeds_that_disagree_hold_back_what_one_seed_would_claim() -> None:
     assert judge(dense, steady, steady)["cnn_beats_dense"].verdict == "supported"
     claim = judge(dense, erratic, erratic)["cnn_beats_dense"]
     assert claim.verdict == "undecided"
-    assert claim.evidence[0].test_interval is not None
-    assert claim.evidence[0].test_interval.low > 0, "the test images alone would have decided it"
+    assert claim.evidence[0].estimate is not None
+    assert claim.evidence[0].estimate.test_interval.low > 0, "the test images alone would have decided it"
 
 
 def test_more_evidence_is_all_of_the_images_and_then_more_seeds() -> None:
@@ -244,7 +238,8 @@ def test_few_images_crash_nothing_and_decide_nothing(images: int, permuted: bool
 def test_only_an_interval_wholly_on_one_side_decides(value: float, down: float, up: float, kind: str) -> None:
     interval = Interval(value - down, value + up)
     sides = {"above": claims.above(0.1), "below": claims.below(0.1), "not_zero": claims.not_zero(0.1)}[kind]
-    verdict, reason = claims.decide(Measure("difference", ("cnn3",), value, 1000, interval), sides)
+    estimate = Estimate(value, 1000, interval, None, np.array([value]))
+    verdict, reason = claims.decide(Measure("difference", ("cnn3",), value, estimate), sides)
     assert (reason is not None) == (verdict == "undecided")
     inside = {
         "above": interval.low > 0.1,
@@ -254,14 +249,8 @@ def test_only_an_interval_wholly_on_one_side_decides(value: float, down: float, 
     assert (verdict == "supported") == (inside and interval.low < interval.high)
 
 
-def test_the_interval_of_an_independent_difference_has_the_width_of_both() -> None:
-    # Symmetric intervals: the half-widths add as their squares do.
-    low, high = claims.independent_difference(0.5, Interval(0.47, 0.53), 0.2, Interval(0.16, 0.24))
-    assert (low, high) == pytest.approx((0.25, 0.35))
-
-
 def test_the_level_is_shared_by_every_claim_that_intervals_decide() -> None:
     judged = judge(*arms(1700, 1800, 1600))
-    counted = {name for name, claim in judged.items() if claim.evidence and claim.evidence[0].images is None}
+    counted = {name for name, claim in judged.items() if claim.evidence and claim.evidence[0].estimate is None}
     assert set(claims.FAMILY) == set(judged) - counted - {"sequences_and_graphs"}
     assert pytest.approx(1 - 0.05 / 7) == claims.CONFIDENCE

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_images
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -16,12 +15,7 @@ from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import SHA256, TEST_IMAGES, TEST_LABELS
 from fashion_cnn.ingest import download, idx, splits
-
-
-def write_idx(path: Path, array: np.ndarray, magic: bytes | None = None) -> Path:
-    header = (magic or bytes([0, 0, 8, array.ndim])) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(header + array.tobytes())
-    return path
+from support.repository import random_images, write_idx
 
 
 @pytest.fixture

@@ -9,109 +9,52 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import random_images
 from numpy.typing import NDArray
 from PIL import Image
-from selenium import webdriver
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
-from test_localcloud_sagemaker import SOURCE, Cloud, wait_until
 
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
-from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud import s3
 from fashion_cnn.localsagemaker.page import routes
 from fashion_cnn.reporting.style import STYLES
-from fashion_cnn.serving import archive, bundle, inference
+from fashion_cnn.serving import bodies, bundle, inference
+from support import linear_model
+from support.browser import chromium, emulate
+from support.cloud import EmbeddedCloud
+from support.repository import SOURCE, random_images
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "headless no-sandbox disable-gpu disable-quic no-first-run "
-    "disable-background-networking disable-component-update disable-sync"
-)
 TEST = random_images(120, seed=7)
-LINEAR_MODEL_SERVER = """
-import argparse, io, json
-from pathlib import Path
-from types import SimpleNamespace
-import numpy as np
-import uvicorn
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from fashion_cnn.serving import inference
-
-parser = argparse.ArgumentParser()
-parser.add_argument("--archive-folder", type=Path)
-parser.add_argument("--port", type=int)
-options = parser.parse_args()
-weights = np.load(options.archive_folder / "1" / "saved_model.pb")
-
-async def ping(request):
-    return Response()
-
-async def invocations(request):
-    context = SimpleNamespace(request_content_type=request.headers["content-type"])
-    body = inference.input_handler(io.BytesIO(await request.body()), context)
-    logits = np.array(json.loads(body)["instances"], np.float64).reshape(-1, 784) @ weights
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    content = json.dumps({"predictions": (powers / powers.sum(axis=1, keepdims=True)).tolist()})
-    text, media_type = inference.output_handler(SimpleNamespace(status_code=200, content=content.encode()), context)
-    return PlainTextResponse(text, media_type=media_type)
-
-routes = [Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])]
-uvicorn.run(Starlette(routes=routes), port=options.port, log_level="warning")
-"""
+SHOWN = ("baseline", "cnn3", "cnn5")
 
 
-class DemoCloud(Cloud):
-    """A cloud whose endpoints serve linear models, named by the seeds of their weights."""
-
-    def start(self) -> None:
-        (self.folder / "linear_model_server.py").write_text(LINEAR_MODEL_SERVER)
-        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={self.folder}"]
-        command += [f"--port={sagemaker.port(self.settings)}", "--model-server=linear_model_server"]
-        path = os.pathsep.join([str(SOURCE), str(self.folder)])
-        self.server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
-        wait_until(lambda: sagemaker._ready(self.settings))
-
-    def linear_model(self, seed: int) -> str:
-        stream = io.BytesIO()
-        np.save(stream, weights_of(seed))
-        archive.pack(stream.getvalue(), self.folder / "model.tar.gz")
-        return self.model(f"linear-{seed}", (self.folder / "model.tar.gz").read_bytes())
-
-    def put_bundle(self, content: bytes) -> None:
-        store = self.client("s3", endpoint_url=self.settings.endpoint)
-        store.put_object(Bucket=s3.BUCKET, Key=bundle.KEY, Body=content)
-
-    @property
-    def address(self) -> str:
-        return sagemaker.endpoint(self.settings)
+def put_linear_model(cloud: EmbeddedCloud, seed: int) -> str:
+    """Make a linear model, named by the seed of its weights, and its endpoint configuration."""
+    linear_model.pack(cloud.folder / "model.tar.gz", seed)
+    return cloud.model(f"linear-{seed}", (cloud.folder / "model.tar.gz").read_bytes())
 
 
-def weights_of(seed: int) -> NDArray[np.float64]:
-    return np.random.default_rng(seed).normal(size=(784, 10)) / 2000
+def put_bundle(cloud: EmbeddedCloud, content: bytes) -> None:
+    cloud.objects().put_object(Bucket=s3.BUCKET, Key=bundle.KEY, Body=content)
 
 
 def linear_answer(seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    powers = np.exp(pixels.reshape(784).astype(np.float64) @ weights_of(seed))
-    return powers / powers.sum()
+    return linear_model.probabilities(pixels, linear_model.weights(seed))[0]
 
 
 @pytest.fixture(scope="module")
@@ -159,62 +102,40 @@ def models_folder(networks: dict[str, Any], tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def study(models_folder: Path) -> bytes:
     """The bundle that a deployment makes."""
-    return bundle.pack(models_folder, TEST, 100)
+    return bundle.pack(models_folder, SHOWN, TEST, 100)
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, study: bytes) -> Iterator[DemoCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, study: bytes) -> Iterator[EmbeddedCloud]:
     """A cloud with the study's bundle and the endpoints first and second, of the linear models 1 and 2."""
-    cloud = DemoCloud(tmp_path_factory.mktemp("shared") / "cloud")
+    cloud = EmbeddedCloud(tmp_path_factory.mktemp("shared") / "cloud", "linear")
     cloud.start()
-    cloud.put_bundle(study)
+    put_bundle(cloud, study)
     for seed, name in enumerate(("first", "second"), start=1):
-        cloud.deploy(name, cloud.linear_model(seed))
+        cloud.deploy(name, put_linear_model(cloud, seed))
     yield cloud
     cloud.end(kill=True)
     s3.stop(cloud.store)
 
 
 @pytest.fixture(scope="module")
-def empty_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoCloud]:
+def empty_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
     """A cloud in which nothing is deployed and nothing stored."""
-    cloud = DemoCloud(tmp_path_factory.mktemp("empty") / "cloud")
+    cloud = EmbeddedCloud(tmp_path_factory.mktemp("empty") / "cloud", "linear")
     cloud.start()
     yield cloud
     cloud.end(kill=True)
     s3.stop(cloud.store)
-
-
-def program(names: Sequence[str]) -> str:
-    found = next(filter(None, map(shutil.which, names)), None)
-    assert found, f"{' or '.join(names)}: not found in PATH; on Debian: apt-get install chromium chromium-driver"
-    return found
-
-
-def chromium(profile: str) -> webdriver.Chrome:
-    """A headless browser that keeps its console's messages."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = program(BROWSERS)
-    for flag in [*FLAGS.split(), f"user-data-dir={profile}"]:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options, webdriver.ChromeService(program(["chromedriver"])))
 
 
 class Page:
     """The demo page in a headless browser."""
 
-    def __init__(self, profile: str) -> None:
-        self.driver = chromium(profile)
-        self.emulate(1000, "light")
+    def __init__(self, driver: WebDriver) -> None:
+        self.driver = driver
+        emulate(driver, 1000)
 
-    def emulate(self, width: int, scheme: str) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-    def open(self, cloud: DemoCloud, images: int = 100) -> None:
+    def open(self, cloud: EmbeddedCloud, images: int = 100) -> None:
         self.driver.get(cloud.address)
         self.until(lambda: len(self.all("#images button")) == images and self.answered())
 
@@ -267,19 +188,16 @@ class Page:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Page]:
-    """One browser for all tests, with a profile of its own."""
-    # Chromium's last writes may come while its profile is removed.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        page = Page(profile)
-        yield page
-        page.driver.quit()
+    """One browser for all tests."""
+    with chromium() as driver:
+        yield Page(driver)
 
 
 @pytest.fixture
-def demo(browser: Page, cloud: DemoCloud) -> Page:
+def demo(browser: Page, cloud: EmbeddedCloud) -> Page:
     """The page of the shared cloud, just opened."""
     browser.console()
-    browser.emulate(1000, "light")
+    emulate(browser.driver, 1000)
     browser.open(cloud)
     return browser
 
@@ -308,7 +226,7 @@ def test_the_endpoint_and_every_arm_answer_as_their_models_do(demo: Page, networ
         np.testing.assert_array_equal(demo.pixels(), pixels)
         np.testing.assert_allclose(demo.probabilities("candidate"), linear_answer(1, pixels), atol=1e-6)
         assert demo.one("tr.truth th").text == CLASS_NAMES[label]
-        for arm in bundle.ARMS:
+        for arm in SHOWN:
             expected = networks[arm].predict(pixels[np.newaxis], verbose=0)[0]
             np.testing.assert_allclose(demo.probabilities(arm), expected, atol=1e-4)
             assert expected.max() > 0.15, "near-equal probabilities would not tell right from wrong"
@@ -327,10 +245,10 @@ def images_shown() -> tuple[list[int], list[int]]:
 
 
 def test_every_architecture_that_the_parameters_allow_is_computed_as_keras_does(
-    demo: Page, cloud: DemoCloud, networks: dict[str, Any], models_folder: Path, study: bytes
+    demo: Page, cloud: EmbeddedCloud, networks: dict[str, Any], models_folder: Path, study: bytes
 ) -> None:
-    arms = [arm for arm in networks if arm not in bundle.ARMS]
-    cloud.put_bundle(bundle.pack(models_folder, TEST, 20, arms))
+    arms = [arm for arm in networks if arm not in SHOWN]
+    put_bundle(cloud, bundle.pack(models_folder, arms, TEST, 20))
     try:
         demo.open(cloud, images=20)
         for at in (0, 13):
@@ -341,7 +259,7 @@ def test_every_architecture_that_the_parameters_allow_is_computed_as_keras_does(
                 assert expected.max() > 0.15, arm
                 np.testing.assert_allclose(demo.probabilities(arm), expected, atol=1e-4, err_msg=arm)
     finally:
-        cloud.put_bundle(study)
+        put_bundle(cloud, study)
 
 
 def test_a_picture_that_is_chosen_is_shown_and_asked_as_the_endpoint_sees_it(demo: Page, tmp_path: Path) -> None:
@@ -391,7 +309,7 @@ def test_a_picture_above_the_limit_is_refused_before_it_is_sent(demo: Page) -> N
         dataTransfer.items.add(new File([new Uint8Array(arguments[0] + 1)], "big.png", { type: "image/png" }));
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     """
-    demo.driver.execute_script(script, routes.MAX_PICTURE_BYTES)
+    demo.driver.execute_script(script, bodies.MAX_BYTES)
     assert demo.message() == "big.png: 6.0 MB; allowed: up to 6 MB."
     assert demo.console() == []
 
@@ -432,7 +350,7 @@ def test_an_answer_that_comes_after_the_next_question_is_dropped(demo: Page) -> 
     np.testing.assert_allclose(demo.probabilities("candidate"), expected, atol=1e-6)
 
 
-def test_of_several_endpoints_the_chosen_one_answers(demo: Page, cloud: DemoCloud) -> None:
+def test_of_several_endpoints_the_chosen_one_answers(demo: Page, cloud: EmbeddedCloud) -> None:
     cloud.deploy("third", "linear-1")
     demo.open(cloud)
     choice = Select(demo.one("#endpoint"))
@@ -451,7 +369,7 @@ def notices(page: Page) -> list[str]:
     return [notice.text for notice in page.all(".notice") if notice.is_displayed()]
 
 
-def test_where_nothing_is_deployed_the_page_says_what_deploys(browser: Page, empty_cloud: DemoCloud) -> None:
+def test_where_nothing_is_deployed_the_page_says_what_deploys(browser: Page, empty_cloud: EmbeddedCloud) -> None:
     browser.console()
     browser.driver.get(empty_cloud.address)
     browser.until(lambda: len(notices(browser)) == 2)
@@ -462,9 +380,9 @@ def test_where_nothing_is_deployed_the_page_says_what_deploys(browser: Page, emp
 
 
 def test_without_an_endpoint_the_arms_answer_all_the_same(
-    browser: Page, empty_cloud: DemoCloud, study: bytes, networks: dict[str, Any]
+    browser: Page, empty_cloud: EmbeddedCloud, study: bytes, networks: dict[str, Any]
 ) -> None:
-    empty_cloud.put_bundle(study)
+    put_bundle(empty_cloud, study)
     try:
         browser.open(empty_cloud)
         assert [notice[:20] for notice in notices(browser)] == ["Nothing is deployed."]
@@ -472,11 +390,10 @@ def test_without_an_endpoint_the_arms_answer_all_the_same(
         np.testing.assert_allclose(browser.probabilities("cnn5"), expected, atol=1e-4)
         assert browser.all("td.candidate") == []
     finally:
-        store = empty_cloud.client("s3", endpoint_url=empty_cloud.settings.endpoint)
-        store.delete_object(Bucket=s3.BUCKET, Key=bundle.KEY)
+        empty_cloud.objects().delete_object(Bucket=s3.BUCKET, Key=bundle.KEY)
 
 
-def test_where_s3_or_sagemaker_ended_the_page_says_what_starts_it(browser: Page, empty_cloud: DemoCloud) -> None:
+def test_where_s3_or_sagemaker_ended_the_page_says_what_starts_it(browser: Page, empty_cloud: EmbeddedCloud) -> None:
     s3.stop(empty_cloud.store)
     browser.driver.get(empty_cloud.address)
     assert browser.message() == "The embedded S3 does not answer; make cloud-up starts it."
@@ -489,7 +406,7 @@ def test_where_s3_or_sagemaker_ended_the_page_says_what_starts_it(browser: Page,
     empty_cloud.start()
 
 
-def test_the_browser_fetches_the_bundle_again_only_where_it_changed(demo: Page, cloud: DemoCloud) -> None:
+def test_the_browser_fetches_the_bundle_again_only_where_it_changed(demo: Page, cloud: EmbeddedCloud) -> None:
     demo.open(cloud)
     script = """
         const [bundle] = performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/demo/bundle"));
@@ -501,16 +418,16 @@ def test_the_browser_fetches_the_bundle_again_only_where_it_changed(demo: Page, 
     assert request(cloud, "GET", "/demo/bundle", {"If-None-Match": '"another"'})[0] == 200
 
 
-def etag(cloud: DemoCloud) -> str:
+def etag(cloud: EmbeddedCloud) -> str:
     return request(cloud, "GET", "/demo/bundle")[1]["etag"]
 
 
-def test_the_page_asks_its_own_address_alone_and_carries_a_strict_policy(demo: Page, cloud: DemoCloud) -> None:
+def test_the_page_asks_its_own_address_alone_and_carries_a_strict_policy(demo: Page, cloud: EmbeddedCloud) -> None:
     script = "return performance.getEntriesByType('resource').map(({ name }) => name)"
     asked = demo.driver.execute_script(script)
     assert len(asked) > 4
     assert all(name.startswith(f"{cloud.address}/demo/") for name in asked)
-    for path in [*routes.FILES, "/demo/state", "/demo/bundle"]:
+    for path in [*routes.FILES, "/demo/arms.css", "/demo/state", "/demo/bundle"]:
         status, headers, _ = request(cloud, "GET", path)
         assert (status, headers["x-content-type-options"]) == (200, "nosniff")
         policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
@@ -523,9 +440,9 @@ def test_the_page_asks_its_own_address_alone_and_carries_a_strict_policy(demo: P
 
 
 def request(
-    cloud: DemoCloud, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    cloud: EmbeddedCloud, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", sagemaker.port(cloud.settings), timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=20)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -539,7 +456,7 @@ POSTS = {
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_only_the_page_itself_may_ask_without_a_signature(cloud: DemoCloud, path: str) -> None:
+def test_only_the_page_itself_may_ask_without_a_signature(cloud: EmbeddedCloud, path: str) -> None:
     media_type, body = POSTS[path]
     for origin in (None, "null", "http://example.org", f"https{cloud.address[4:]}", cloud.address + "1"):
         headers = {"Content-Type": media_type} | ({"Origin": origin} if origin else {})
@@ -549,16 +466,16 @@ def test_only_the_page_itself_may_ask_without_a_signature(cloud: DemoCloud, path
     assert request(cloud, "POST", path, {"Content-Type": media_type, "Origin": cloud.address}, body)[0] == 200
 
 
-@pytest.mark.parametrize("path", [*routes.FILES, "/demo/state", "/demo/bundle", *POSTS])
-def test_a_name_of_another_site_that_leads_here_is_refused(cloud: DemoCloud, path: str) -> None:
-    port = sagemaker.port(cloud.settings)
+@pytest.mark.parametrize("path", [*routes.FILES, "/demo/arms.css", "/demo/state", "/demo/bundle", *POSTS])
+def test_a_name_of_another_site_that_leads_here_is_refused(cloud: EmbeddedCloud, path: str) -> None:
+    port = cloud.port
     foreign = {"Host": f"example.org:{port}", "Origin": f"http://example.org:{port}"}
     assert request(cloud, "POST" if path in POSTS else "GET", path, foreign, b"")[0] == 400
 
 
-def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: DemoCloud) -> None:
+def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: EmbeddedCloud) -> None:
     origin = {"Origin": cloud.address}
-    large = bytes(routes.MAX_PICTURE_BYTES + 1)
+    large = bytes(bodies.MAX_BYTES + 1)
     assert request(cloud, "POST", "/demo/picture", {"Content-Type": "image/png", **origin}, large)[0] == 413
     assert request(cloud, "POST", "/demo/endpoints/first", {"Content-Type": "image/png", **origin}, large)[0] == 413
     status, _, answer = request(cloud, "POST", "/demo/picture", {"Content-Type": "image/webp", **origin}, b"x")
@@ -591,7 +508,7 @@ CONTRASTS = """
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_is_readable_in_light_and_dark(demo: Page, scheme: str) -> None:
-    demo.emulate(1000, scheme)
+    emulate(demo.driver, 1000, scheme)
     found = demo.driver.execute_script(CONTRASTS)
     assert len(found) > 60
     assert min(found)[0] >= 4.5, min(found)  # WCAG 2.2, success criterion 1.4.3
@@ -600,7 +517,7 @@ def test_all_text_is_readable_in_light_and_dark(demo: Page, scheme: str) -> None
 
 
 def test_a_phone_shows_the_whole_page_without_scrolling_sideways(demo: Page) -> None:
-    demo.emulate(320, "light")  # WCAG 2.2, success criterion 1.4.10
+    emulate(demo.driver, 320)  # WCAG 2.2, success criterion 1.4.10
     cut = """
         return [document.documentElement, ...document.querySelectorAll("th, td")]
             .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.textContent);
@@ -613,15 +530,15 @@ def test_everything_that_can_be_used_has_a_name(demo: Page) -> None:
         assert control.accessible_name.strip()
 
 
-def test_every_arm_has_the_colour_of_the_figures() -> None:
-    css = Path(routes.__file__).with_name("page.css").read_text()
-    assert dict(re.findall(r"^\.(\w+) { --arm: (#\w+); }", css, re.MULTILINE)) == {
-        arm: style.color.lower() for arm, style in STYLES.items()
-    }
+def test_every_arm_has_the_colour_of_the_figures(demo: Page) -> None:
+    script = "return getComputedStyle(document.querySelector(`thead th.${arguments[0]}`)).borderTopColor"
+    for arm, style in STYLES.items():
+        red, green, blue = bytes.fromhex(style.color[1:])
+        assert demo.driver.execute_script(script, arm) == f"rgb({red}, {green}, {blue})"
 
 
 def test_the_same_models_and_images_make_the_same_bundle(models_folder: Path, study: bytes) -> None:
-    assert bundle.pack(models_folder, TEST, 100) == study
+    assert bundle.pack(models_folder, SHOWN, TEST, 100) == study
 
 
 def test_a_network_that_the_page_can_not_compute_is_named(tmp_path: Path) -> None:
@@ -631,9 +548,9 @@ def test_a_network_that_the_page_can_not_compute_is_named(tmp_path: Path) -> Non
     (tmp_path / "odd").mkdir()
     keras.Sequential(layers).save(tmp_path / "odd" / "model.keras")
     with pytest.raises(UserError, match=r"odd/model\.keras: the demo page can't compute its layer normal"):
-        bundle.pack(tmp_path, TEST, 10, ["odd"])
+        bundle.pack(tmp_path, ["odd"], TEST, 10)
     with pytest.raises(UserError, match=r"cnn9/model\.keras: not found; `dvc repro cnn9` makes it"):
-        bundle.pack(tmp_path, TEST, 10, ["cnn9"])
+        bundle.pack(tmp_path, ["cnn9"], TEST, 10)
 
 
 def test_the_embedded_sagemaker_serves_the_page_without_tensorflow() -> None:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 import psutil
 import pytest
 import yaml
-from conftest import REPOSITORY, free_ports
+
+from benchmarks.workspace import free_ports
+from support.repository import REPOSITORY
 
 ARMS = ["baseline", "cnn3", "cnn5", "candidate"]
 pytestmark = pytest.mark.timeout(600)

@@ -12,7 +12,9 @@ from typing import Any
 import grimp
 import pytest
 import yaml
-from conftest import REPOSITORY, free_ports
+
+from benchmarks.workspace import free_ports
+from support.repository import REPOSITORY
 
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
@@ -116,7 +118,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
 
     def run(*stages: str) -> list[dict[str, Any]]:
         done = subprocess.run(
-            [sys.executable, REPOSITORY / "tests" / "trace_stages.py", *stages],
+            [sys.executable, REPOSITORY / "tests" / "support" / "trace_stages.py", *stages],
             cwd=folder,
             env=environment,
             capture_output=True,

@@ -17,11 +17,10 @@ import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import free_ports
 
+from benchmarks.workspace import free_ports
 from fashion_cnn.localcloud import daemon, s3
-
-SOURCE = Path(__file__).parents[1] / "src"
+from support.repository import SOURCE
 
 
 class Cloud:
@@ -316,10 +315,10 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
         (clone / name).write_bytes(os.urandom(30_000_000))
     assert dvc(clone, "add", "--quiet", *names).returncode == 0
 
-    before = s3.size(s3.store(stopped_cloud.folder))
+    before = s3.bytes_on_disk(s3.store(stopped_cloud.folder))
     with ThreadPoolExecutor() as pool:
         push = pool.submit(dvc, clone, "push", "--jobs", "1")
-        while s3.size(s3.store(stopped_cloud.folder)) < before + 1_000_000:
+        while s3.bytes_on_disk(s3.store(stopped_cloud.folder)) < before + 1_000_000:
             assert not push.done()
         stopped_cloud.process.kill()
         interrupted = push.result()

@@ -5,16 +5,12 @@ Most tests serve with a stand-in for the model server, which starts in half a se
 
 import datetime
 import http.client
-import io
 import json
 import os
-import socket
 import subprocess
 import sys
-import tarfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,209 +21,25 @@ import psutil
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
-from conftest import free_ports
 
+from benchmarks.workspace import free_ports
 from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.localsagemaker import server
 from fashion_cnn.localsagemaker.operations import OPERATIONS
 from fashion_cnn.localsagemaker.protocol import java_pattern, operation
+from support.cloud import ROLE, EmbeddedCloud, listens, wait_until
+from support.repository import REPOSITORY, SOURCE
 
-SOURCE = Path(__file__).parents[1] / "src"
-ROLE = "arn:aws:iam::000000000000:role/sagemaker"
-ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not sent again
-
-STAND_IN = """
-import argparse, asyncio, json, os, sys
-from pathlib import Path
-import uvicorn
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-parser = argparse.ArgumentParser()
-parser.add_argument("--archive-folder", type=Path)
-parser.add_argument("--port", type=int)
-options = parser.parse_args()
-model = json.loads((options.archive_folder / "model.json").read_text())
-if model.get("crash"):
-    sys.exit("error: these weights are broken")
-
-async def ping(request):
-    return Response(status_code=503 if model.get("sick") else 200)
-
-async def invocations(request):
-    body = await request.body()
-    if body.startswith(b"status "):
-        return Response(b"no such thing", int(body[7:]))
-    if body == b"die":
-        os._exit(1)
-    if body.startswith(b"hold "):
-        held = Path(body[5:].decode())
-        if held.exists():
-            held.write_bytes(held.read_bytes() + b".")
-        while held.exists():
-            await asyncio.sleep(0.01)
-    answer = {"model": model["name"], "pid": os.getpid(), "bytes": len(body), "variable": os.environ.get("VARIABLE")}
-    return JSONResponse(answer | {"headers": dict(request.headers)})
-
-routes = [Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])]
-uvicorn.run(Starlette(routes=routes), port=options.port, log_level="warning")
-"""
-
-LOAD = """
-import json, sys, threading, boto3
-from botocore.config import Config
-config = Config(retries={"total_max_attempts": 1})
-client = boto3.client("sagemaker-runtime", config=config, **json.loads(sys.argv[1]))
-stop, seen, failures = threading.Event(), [], []
-def run():
-    while not stop.is_set():
-        try:
-            answer = client.invoke_endpoint(EndpointName=sys.argv[2], Body=b"x")
-            seen.append(json.loads(answer["Body"].read())["model"])
-        except Exception as error:
-            failures.append(repr(error))
-        print(flush=True)
-threads = [threading.Thread(target=run) for _ in range(3)]
-[thread.start() for thread in threads]
-sys.stdin.read()
-stop.set()
-[thread.join() for thread in threads]
-print(json.dumps({"seen": {model: seen.count(model) for model in seen}, "last": seen[-1], "failures": failures}))
-"""
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
-    return result
-
-
-class Cloud:
-    """An embedded S3 and SageMaker of a test's own; SageMaker serves with the stand-in and can be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = s3.store(folder)
-        self.settings = s3.settings(self.store, free_ports())
-        self.server: subprocess.Popen[bytes] | None = None
-        s3.start(self.store)
-
-    def start(self) -> None:
-        (self.folder / "stand_in.py").write_text(STAND_IN)
-        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={self.folder}"]
-        command += [f"--port={sagemaker.port(self.settings)}", "--model-server=stand_in", "--startup-seconds=3"]
-        path = os.pathsep.join([str(SOURCE), str(self.folder)])
-        self.server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
-        wait_until(lambda: sagemaker._ready(self.settings))
-
-    def end(self, *, kill: bool) -> None:
-        assert self.server
-        self.server.kill() if kill else self.server.terminate()
-        self.server.wait(20)
-
-    def access(self, **replaced: str) -> dict[str, str]:
-        return {
-            "endpoint_url": sagemaker.endpoint(self.settings),
-            "region_name": s3.REGION,
-            "aws_access_key_id": self.settings.access_key,
-            "aws_secret_access_key": self.settings.secret_key,
-            **replaced,
-        }
-
-    def client(self, service: str = "sagemaker", **replaced: str) -> Any:
-        return boto3.client(service, config=ONCE, **self.access(**replaced))
-
-    def archive(self, name: str, content: bytes | None = None, **model: Any) -> str:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            member = tarfile.TarInfo("model.json")
-            description = json.dumps({"name": name, **model}).encode()
-            member.size = len(description)
-            tar.addfile(member, io.BytesIO(description))
-        store = self.client("s3", endpoint_url=self.settings.endpoint)
-        store.put_object(Bucket=s3.BUCKET, Key=f"{name}.tar.gz", Body=content or buffer.getvalue())
-        return f"s3://{s3.BUCKET}/{name}.tar.gz"
-
-    def model(self, name: str, content: bytes | None = None, **model: Any) -> str:
-        """Make a model and an endpoint configuration of that name."""
-        container = {"Image": "tensorflow", "ModelDataUrl": self.archive(name, content, **model)}
-        self.client().create_model(
-            ModelName=name, PrimaryContainer={**container, "Environment": {"VARIABLE": name}}, ExecutionRoleArn=ROLE
-        )
-        return self.config(name, AllTraffic=(name, 1.0))
-
-    def config(self, name: str, instances: int = 1, **variants: tuple[str, float]) -> str:
-        self.client().create_endpoint_config(
-            EndpointConfigName=name,
-            ProductionVariants=[
-                {
-                    "VariantName": variant,
-                    "ModelName": model,
-                    "InitialInstanceCount": instances,
-                    "InstanceType": "ml.m5.large",
-                    "InitialVariantWeight": weight,
-                }
-                for variant, (model, weight) in variants.items()
-            ],
-        )
-        return name
-
-    def settled(self, endpoint: str) -> dict[str, Any]:
-        def poll() -> Any:
-            description = self.client().describe_endpoint(EndpointName=endpoint)
-            return description["EndpointStatus"] in ("InService", "Failed") and description
-
-        return wait_until(poll)
-
-    def deploy(self, endpoint: str, config: str) -> dict[str, Any]:
-        self.client().create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-        return self.settled(endpoint)
-
-    def update(self, endpoint: str, config: str) -> dict[str, Any]:
-        self.client().update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-        return self.settled(endpoint)
-
-    def invoke(self, endpoint: str, body: bytes = b"x", **parameters: str) -> dict[str, Any]:
-        client = self.client("sagemaker-runtime")
-        return json.loads(client.invoke_endpoint(EndpointName=endpoint, Body=body, **parameters)["Body"].read())
-
-    def hold(
-        self, pool: ThreadPoolExecutor, endpoint: str, count: int = 1
-    ) -> tuple[list[Future[dict[str, Any]]], Path]:
-        """Have requests under way in the model server, until the test removes the file that is returned."""
-        file = self.folder / "held"
-        file.touch()
-        requests = [pool.submit(self.invoke, endpoint, f"hold {file}".encode()) for _ in range(count)]
-        wait_until(lambda: file.stat().st_size >= count)
-        return requests, file
-
-    def remove(self, endpoint: str) -> None:
-        self.client().delete_endpoint(EndpointName=endpoint)
-        wait_until(lambda: not self.client().list_endpoints(NameContains=endpoint)["Endpoints"])
-
-    def model_servers(self) -> list[psutil.Process]:
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "status"])
-            if str(self.folder / "sagemaker") in str(process.info["cmdline"])
-            and process.info["status"] != psutil.STATUS_ZOMBIE
-        ]
-
-    def deployments(self) -> list[str]:
-        return [path.name for path in (self.folder / "sagemaker" / "deployments").iterdir()]
+STARTUP_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
     """A running cloud with the models healthy, other, crash and sick, and the endpoint shared of healthy."""
-    cloud = Cloud(tmp_path_factory.mktemp("shared") / "cloud")
+    cloud = EmbeddedCloud(tmp_path_factory.mktemp("shared") / "cloud", "echo", STARTUP_SECONDS)
     cloud.start()
     cloud.model("healthy")
     cloud.model("other")
@@ -241,18 +53,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Cloud]:
+def mortal(tmp_path: Path) -> Iterator[EmbeddedCloud]:
     """A cloud whose SageMaker the test ends."""
-    cloud = Cloud(tmp_path / "cloud")
+    cloud = EmbeddedCloud(tmp_path / "cloud", "echo", STARTUP_SECONDS)
     cloud.start()
     yield cloud
     cloud.end(kill=True)
     s3.stop(cloud.store)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def code_of(refusal: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
@@ -260,7 +67,7 @@ def code_of(refusal: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_an_endpoint_lives_from_create_to_delete_and_leaves_nothing(cloud: Cloud) -> None:
+def test_an_endpoint_lives_from_create_to_delete_and_leaves_nothing(cloud: EmbeddedCloud) -> None:
     servers, deployments = set(cloud.model_servers()), cloud.deployments()
     client = cloud.client()
     client.create_endpoint(EndpointName="life", EndpointConfigName="healthy")
@@ -283,7 +90,7 @@ def test_an_endpoint_lives_from_create_to_delete_and_leaves_nothing(cloud: Cloud
     assert not (cloud.folder / "sagemaker" / "logs" / "life.log").exists()
 
 
-def test_the_model_server_gets_body_headers_and_environment_and_the_client_its_answer(cloud: Cloud) -> None:
+def test_the_model_server_gets_body_headers_and_environment_and_the_client_its_answer(cloud: EmbeddedCloud) -> None:
     answer = cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="shared",
         Body=b"12345",
@@ -301,7 +108,7 @@ def test_the_model_server_gets_body_headers_and_environment_and_the_client_its_a
 
 
 @pytest.mark.parametrize(("status", "side"), [(415, "client"), (500, "server")])
-def test_an_error_of_the_model_is_a_model_error_that_carries_it(cloud: Cloud, status: int, side: str) -> None:
+def test_an_error_of_the_model_is_a_model_error_that_carries_it(cloud: EmbeddedCloud, status: int, side: str) -> None:
     with pytest.raises(ClientError) as refusal:
         cloud.invoke("shared", b"status %d" % status)
     response = refusal.value.response
@@ -313,7 +120,7 @@ def test_an_error_of_the_model_is_a_model_error_that_carries_it(cloud: Cloud, st
     assert message.startswith(f'Received {side} error ({status}) from primary with message "no such thing".')
 
 
-def test_a_body_of_six_megabytes_passes_and_a_larger_one_is_refused(cloud: Cloud) -> None:
+def test_a_body_of_six_megabytes_passes_and_a_larger_one_is_refused(cloud: EmbeddedCloud) -> None:
     limit = 6 * 1024**2
     assert cloud.invoke("shared", bytes(limit))["bytes"] == limit
     with pytest.raises(ClientError) as over:
@@ -332,10 +139,10 @@ class Signed:
     """A request signed by botocore, which a test then spoils."""
 
     def __init__(
-        self, cloud: Cloud, service: str = "sagemaker", region: str = s3.REGION, body: bytes = DESCRIBE_SHARED
+        self, cloud: EmbeddedCloud, service: str = "sagemaker", region: str = s3.REGION, body: bytes = DESCRIBE_SHARED
     ) -> None:
         self.body = body
-        self.port = sagemaker.port(cloud.settings)
+        self.port = cloud.port
         request = AWSRequest(
             "POST",
             f"http://127.0.0.1:{self.port}/",
@@ -355,29 +162,29 @@ class Signed:
         return response.status, content.get("__type", ""), content.get("message", "")
 
 
-def test_a_signed_request_is_served(cloud: Cloud) -> None:
+def test_a_signed_request_is_served(cloud: EmbeddedCloud) -> None:
     assert Signed(cloud).send()[0] == 200
 
 
-def test_an_unsigned_request_is_refused(cloud: Cloud) -> None:
+def test_an_unsigned_request_is_refused(cloud: EmbeddedCloud) -> None:
     request = Signed(cloud)
     del request.headers["Authorization"]
     assert request.send()[:2] == (403, "MissingAuthenticationTokenException")
 
 
-def test_a_tampered_body_is_refused(cloud: Cloud) -> None:
+def test_a_tampered_body_is_refused(cloud: EmbeddedCloud) -> None:
     request = Signed(cloud)
     request.body = request.body.replace(b"shared", b"stolen")
     assert request.send()[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_tampered_target_is_refused(cloud: Cloud) -> None:
+def test_a_tampered_target_is_refused(cloud: EmbeddedCloud) -> None:
     request = Signed(cloud)
     request.headers["X-Amz-Target"] = "SageMaker.DeleteEndpoint"
     assert request.send()[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_target_that_is_not_signed_is_refused(cloud: Cloud) -> None:
+def test_a_target_that_is_not_signed_is_refused(cloud: EmbeddedCloud) -> None:
     request = Signed(cloud)
     request.headers["X-Amz-Unsigned"] = "1"
     status, code, message = request.send()
@@ -387,7 +194,7 @@ def test_a_target_that_is_not_signed_is_refused(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(("minutes", "words"), [(-16, "Signature expired"), (16, "Signature not yet current")])
 def test_a_signature_of_another_time_is_refused(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, minutes: int, words: str
+    cloud: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch, minutes: int, words: str
 ) -> None:
     then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: then)
@@ -397,11 +204,11 @@ def test_a_signature_of_another_time_is_refused(
 
 
 @pytest.mark.parametrize("scope", [{"service": "s3"}, {"region": "eu-west-1"}])
-def test_a_signature_for_another_service_or_region_is_refused(cloud: Cloud, scope: dict[str, Any]) -> None:
+def test_a_signature_for_another_service_or_region_is_refused(cloud: EmbeddedCloud, scope: dict[str, Any]) -> None:
     assert Signed(cloud, **scope).send()[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_header_that_is_no_signature_is_refused(cloud: Cloud) -> None:
+def test_a_header_that_is_no_signature_is_refused(cloud: EmbeddedCloud) -> None:
     request = Signed(cloud)
     request.headers["Authorization"] = "Basic dXNlcjpwYXNz"
     assert request.send()[:2] == (400, "IncompleteSignatureException")
@@ -409,7 +216,9 @@ def test_a_header_that_is_no_signature_is_refused(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("service", ["sagemaker", "sagemaker-runtime", "sts"])
 @pytest.mark.parametrize("replaced", [{"aws_access_key_id": "GUESSED"}, {"aws_secret_access_key": "guessed"}])
-def test_guessed_keys_are_refused_by_every_service(cloud: Cloud, service: str, replaced: dict[str, str]) -> None:
+def test_guessed_keys_are_refused_by_every_service(
+    cloud: EmbeddedCloud, service: str, replaced: dict[str, str]
+) -> None:
     client = cloud.client(service, **replaced)
     call, parameters = {
         "sagemaker": ("list_models", {}),
@@ -427,14 +236,14 @@ def test_guessed_keys_are_refused_by_every_service(cloud: Cloud, service: str, r
     assert code_of(refusal)[0] == codes.get((service, replaced_key), expected)
 
 
-def test_a_caller_learns_who_it_is(cloud: Cloud) -> None:
+def test_a_caller_learns_who_it_is(cloud: EmbeddedCloud) -> None:
     identity = cloud.client("sts").get_caller_identity()
     assert identity["Account"] == "000000000000"
     assert identity["Arn"] == "arn:aws:iam::000000000000:user/fashion-cnn"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"null", b"[" * 100_000])
-def test_a_body_that_is_no_json_object_is_refused(cloud: Cloud, body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_refused(cloud: EmbeddedCloud, body: bytes) -> None:
     assert Signed(cloud, body=body).send()[:2] == (400, "SerializationException")
 
 
@@ -490,7 +299,7 @@ VARIANT = {"VariantName": "v", "ModelName": "healthy", "InitialInstanceCount": 1
     ],
 )
 def test_a_request_that_cannot_be_done_is_refused_with_the_reason(
-    cloud: Cloud, call: str, parameters: dict[str, Any], words: str
+    cloud: EmbeddedCloud, call: str, parameters: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ClientError) as refusal:
         getattr(cloud.client(), call)(**parameters)
@@ -499,14 +308,14 @@ def test_a_request_that_cannot_be_done_is_refused_with_the_reason(
     assert words in message
 
 
-def test_an_operation_that_is_not_there_is_refused_with_those_that_are(cloud: Cloud) -> None:
+def test_an_operation_that_is_not_there_is_refused_with_those_that_are(cloud: EmbeddedCloud) -> None:
     with pytest.raises(ClientError) as refusal:
         cloud.client().list_training_jobs()
     assert code_of(refusal)[0] == "UnknownOperationException"
     assert "CreateEndpoint" in code_of(refusal)[1]
 
 
-def test_more_instances_than_the_quota_are_refused(cloud: Cloud) -> None:
+def test_more_instances_than_the_quota_are_refused(cloud: EmbeddedCloud) -> None:
     cloud.config("many", 4, AllTraffic=("healthy", 1.0))
     with pytest.raises(ClientError) as refusal:
         cloud.client().create_endpoint(EndpointName="many", EndpointConfigName="many")
@@ -531,7 +340,7 @@ def test_every_pattern_of_the_operations_is_one_of_pythons() -> None:
     walk(operation("sagemaker-runtime", "InvokeEndpoint").input_shape, ())
 
 
-def test_lists_are_filtered_sorted_and_paged(cloud: Cloud) -> None:
+def test_lists_are_filtered_sorted_and_paged(cloud: EmbeddedCloud) -> None:
     client = cloud.client()
     for number in range(12):
         cloud.config(f"page-{number:02}", AllTraffic=("healthy", 1.0))
@@ -551,7 +360,7 @@ def test_lists_are_filtered_sorted_and_paged(cloud: Cloud) -> None:
     assert client.list_endpoints(StatusEquals="Failed", NameContains="shared")["Endpoints"] == []
 
 
-def test_tags_are_added_replaced_and_deleted(cloud: Cloud) -> None:
+def test_tags_are_added_replaced_and_deleted(cloud: EmbeddedCloud) -> None:
     client = cloud.client()
     arn = client.describe_endpoint(EndpointName="shared")["EndpointArn"]
     client.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
@@ -560,7 +369,7 @@ def test_tags_are_added_replaced_and_deleted(cloud: Cloud) -> None:
     assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "3"}]
 
 
-def test_requests_are_divided_by_weight_unless_they_name_a_variant(cloud: Cloud) -> None:
+def test_requests_are_divided_by_weight_unless_they_name_a_variant(cloud: EmbeddedCloud) -> None:
     cloud.config("two", most=("healthy", 3.0), rest=("other", 1.0))
     cloud.deploy("two", "two")
     answers = [cloud.invoke("two")["model"] for _ in range(40)]
@@ -574,14 +383,14 @@ def test_requests_are_divided_by_weight_unless_they_name_a_variant(cloud: Cloud)
 
 FAILURES = {
     "crash": "for production variant AllTraffic did not pass the ping health check: error: these weights are broken",
-    "sick": "did not pass the ping health check in 3 s",
+    "sick": f"did not pass the ping health check in {STARTUP_SECONDS} s",
     "noarchive": "Please ensure that the object located at the URL is a valid tar.gz archive",
 }
 
 
 @pytest.mark.parametrize("config", FAILURES)
 def test_an_endpoint_that_cannot_be_created_is_failed_with_the_reason_and_leaves_no_process(
-    cloud: Cloud, config: str
+    cloud: EmbeddedCloud, config: str
 ) -> None:
     servers, deployments = set(cloud.model_servers()), cloud.deployments()
     description = cloud.deploy("failing", config)
@@ -594,7 +403,7 @@ def test_an_endpoint_that_cannot_be_created_is_failed_with_the_reason_and_leaves
     cloud.remove("failing")
 
 
-def test_an_update_that_fails_leaves_the_endpoint_as_it_was_with_the_reason(cloud: Cloud) -> None:
+def test_an_update_that_fails_leaves_the_endpoint_as_it_was_with_the_reason(cloud: EmbeddedCloud) -> None:
     cloud.deploy("kept", "healthy")
     before = cloud.invoke("kept")["pid"]
     description = cloud.update("kept", "crash")
@@ -606,7 +415,7 @@ def test_an_update_that_fails_leaves_the_endpoint_as_it_was_with_the_reason(clou
     cloud.remove("kept")
 
 
-def test_what_is_being_deployed_can_be_neither_updated_nor_deleted(cloud: Cloud) -> None:
+def test_what_is_being_deployed_can_be_neither_updated_nor_deleted(cloud: EmbeddedCloud) -> None:
     client = cloud.client()
     client.create_endpoint(EndpointName="busy", EndpointConfigName="sick")
     for call, parameters in [(client.update_endpoint, {"EndpointConfigName": "healthy"}), (client.delete_endpoint, {})]:
@@ -617,9 +426,9 @@ def test_what_is_being_deployed_can_be_neither_updated_nor_deleted(cloud: Cloud)
     cloud.remove("busy")
 
 
-def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: Cloud) -> None:
+def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: EmbeddedCloud) -> None:
     cloud.deploy("loaded", "healthy")
-    command = [sys.executable, "-c", LOAD, json.dumps(cloud.access()), "loaded"]
+    command = [sys.executable, str(REPOSITORY / "tests/support/load.py"), json.dumps(cloud.access()), "loaded"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout
         load.stdout.readline()
@@ -636,7 +445,7 @@ def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: Cloud)
     cloud.remove("loaded")
 
 
-def test_a_request_under_way_is_answered_by_the_server_that_an_update_replaces(cloud: Cloud) -> None:
+def test_a_request_under_way_is_answered_by_the_server_that_an_update_replaces(cloud: EmbeddedCloud) -> None:
     cloud.deploy("slow", "healthy")
     with ThreadPoolExecutor(1) as pool:
         (slow,), held = cloud.hold(pool, "slow")
@@ -647,7 +456,7 @@ def test_a_request_under_way_is_answered_by_the_server_that_an_update_replaces(c
     cloud.remove("slow")
 
 
-def test_a_model_server_that_dies_is_replaced_and_its_requests_are_answered(cloud: Cloud) -> None:
+def test_a_model_server_that_dies_is_replaced_and_its_requests_are_answered(cloud: EmbeddedCloud) -> None:
     cloud.deploy("dying", "healthy")
     victim = cloud.invoke("dying")["pid"]
     with ThreadPoolExecutor(4) as pool:
@@ -660,7 +469,7 @@ def test_a_model_server_that_dies_is_replaced_and_its_requests_are_answered(clou
     cloud.remove("dying")
 
 
-def test_a_request_that_ends_every_model_server_is_given_up_and_the_endpoint_recovers(cloud: Cloud) -> None:
+def test_a_request_that_ends_every_model_server_is_given_up_and_the_endpoint_recovers(cloud: EmbeddedCloud) -> None:
     with pytest.raises(ClientError) as refusal:
         cloud.invoke("shared", b"die")
     assert code_of(refusal) == ("ServiceUnavailable", "Endpoint shared: two model servers ended over this request.")
@@ -668,8 +477,7 @@ def test_a_request_that_ends_every_model_server_is_given_up_and_the_endpoint_rec
     assert cloud.invoke("shared")["model"] == "healthy"
 
 
-def test_nothing_listens_beyond_loopback(cloud: Cloud) -> None:
-    assert cloud.server
+def test_nothing_listens_beyond_loopback(cloud: EmbeddedCloud) -> None:
     processes = [psutil.Process(cloud.server.pid), *cloud.model_servers()]
     listening = {
         connection.laddr.ip
@@ -680,7 +488,7 @@ def test_nothing_listens_beyond_loopback(cloud: Cloud) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_what_runs_outlives_its_model_and_configuration(cloud: Cloud) -> None:
+def test_what_runs_outlives_its_model_and_configuration(cloud: EmbeddedCloud) -> None:
     cloud.model("brief")
     cloud.deploy("outlives", "brief")
     cloud.client().delete_endpoint_config(EndpointConfigName="brief")
@@ -689,7 +497,7 @@ def test_what_runs_outlives_its_model_and_configuration(cloud: Cloud) -> None:
     cloud.remove("outlives")
 
 
-def test_every_call_is_recorded_as_the_service_models_have_it_and_without_bodies(cloud: Cloud) -> None:
+def test_every_call_is_recorded_as_the_service_models_have_it_and_without_bodies(cloud: EmbeddedCloud) -> None:
     cloud.invoke("shared", b"a secret")
     lines = (cloud.folder / "sagemaker-calls.jsonl").read_text().splitlines()
     assert "a secret" not in lines[-1]
@@ -714,7 +522,7 @@ def test_the_record_of_calls_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
 
 
-def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(mortal: Cloud) -> None:
+def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(mortal: EmbeddedCloud) -> None:
     mortal.model("healthy")
     mortal.model("sick", sick=True)
     for name in ("served", "updated"):
@@ -722,7 +530,6 @@ def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(m
     mortal.client().update_endpoint(EndpointName="updated", EndpointConfigName="sick")
     mortal.client().create_endpoint(EndpointName="created", EndpointConfigName="sick")
     wait_until(lambda: len(mortal.model_servers()) == 4)
-    assert mortal.server
     mortal.end(kill=True)
     wait_until(lambda: not mortal.model_servers())
 
@@ -736,14 +543,13 @@ def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(m
     assert len(mortal.deployments()) == len(mortal.model_servers()) == 2
 
 
-def test_stopped_it_answers_what_is_under_way_and_leaves_no_process(mortal: Cloud) -> None:
+def test_stopped_it_answers_what_is_under_way_and_leaves_no_process(mortal: EmbeddedCloud) -> None:
     mortal.model("healthy")
     mortal.deploy("served", "healthy")
-    assert mortal.server
     with ThreadPoolExecutor(1) as pool:
         (under_way,), held = mortal.hold(pool, "served")
         mortal.server.terminate()
-        wait_until(lambda: not listens(sagemaker.port(mortal.settings)))
+        wait_until(lambda: not listens(mortal.port))
         held.unlink()
         assert under_way.result()["model"] == "healthy"
     mortal.end(kill=False)

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Train
 from fashion_cnn.experiments import provenance, verification
 from fashion_cnn.training import processor
+from support.repository import REPOSITORY
 
 PORTABLE = Train.model_validate(verification.EXPERIMENT["train"])
 RELEVANT = (*processor.PORTABLE, *processor.MATH_MODES)

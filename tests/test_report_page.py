@@ -1,22 +1,21 @@
 """The report in a real browser: accessible, without errors, on a desk and on a phone, light, dark and printed."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_results import drawn, result
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium_axe_python import Axe
-from test_demo_page import chromium
-from test_figures_and_report import make_reports
 
 from fashion_cnn.core.results import Result
+from support.browser import chromium, emulate
+from support.reports import LANGUAGES, make_reports
+from support.results import drawn, result
 
 DESK, PHONE, NARROWEST = 1280, 390, 320
-LANGUAGES = ("en", "es")
 
 
 def arms(seeds: int, candidate: int) -> dict[str, Result]:
@@ -32,23 +31,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One seed and a reused candidate in English; three seeds and a candidate of its own in Spanish."""
     made = {"en": arms(seeds=1, candidate=3), "es": arms(seeds=3, candidate=1)}
     return {
-        spoken: make_reports(tmp_path_factory.mktemp(spoken), planted, spoken, test_images=300) / "index.html"
-        for spoken, planted in made.items()
+        language: make_reports(tmp_path_factory.mktemp(language), planted, language, test_images=300) / "index.html"
+        for language, planted in made.items()
     }
 
 
 class Browser:
     """The report in a headless browser, on a screen of any width."""
 
-    def __init__(self, profile: str) -> None:
-        self.driver = chromium(profile)
-        self.driver.set_script_timeout(120)
+    def __init__(self, driver: WebDriver) -> None:
+        self.driver = driver
 
     def open(self, page: Path, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        emulate(self.driver, width, scheme, media)
         self.driver.get_log("browser")
         self.driver.get(page.as_uri())
 
@@ -61,20 +56,17 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Chromium's last writes may come while its profile is removed.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        started = Browser(profile)
-        yield started
-        started.driver.quit()
+    with chromium() as driver:
+        yield Browser(driver)
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_the_page_is_accessible_and_without_errors(
-    browser: Browser, pages: dict[str, Path], spoken: str, scheme: str, width: int
+    browser: Browser, pages: dict[str, Path], language: str, scheme: str, width: int
 ) -> None:
-    browser.open(pages[spoken], width, scheme)
+    browser.open(pages[language], width, scheme)
     assert browser.driver.get_log("browser") == []
     axe = Axe(browser.driver)
     axe.inject()
@@ -83,19 +75,19 @@ def test_the_page_is_accessible_and_without_errors(
     assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]] == []
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
-def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path], spoken: str, width: int) -> None:
-    browser.open(pages[spoken], width)
+def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path], language: str, width: int) -> None:
+    browser.open(pages[language], width)
     assert browser.ask("document.documentElement.scrollWidth") <= browser.ask("document.documentElement.clientWidth")
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_no_text_of_a_figure_is_cut_off_or_too_small(
-    browser: Browser, pages: dict[str, Path], spoken: str, width: int
+    browser: Browser, pages: dict[str, Path], language: str, width: int
 ) -> None:
-    browser.open(pages[spoken], width)
+    browser.open(pages[language], width)
     cut = browser.ask("""
         [...document.querySelectorAll("figure svg")].flatMap((svg) => {
             const frame = svg.getBoundingClientRect();
@@ -128,11 +120,11 @@ def test_nothing_is_loaded_besides_the_page(browser: Browser, pages: dict[str, P
     assert browser.ask('performance.getEntriesByType("resource").map((entry) => entry.name)') == []
 
 
-@pytest.mark.parametrize("spoken", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_keyboard_reaches_every_section_and_every_wide_table(
-    browser: Browser, pages: dict[str, Path], spoken: str
+    browser: Browser, pages: dict[str, Path], language: str
 ) -> None:
-    browser.open(pages[spoken], PHONE)
+    browser.open(pages[language], PHONE)
     reached = []
     body = browser.driver.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.TAB)

@@ -13,24 +13,22 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import boto3
 import numpy as np
-import psutil
 import pytest
 from botocore.awsrequest import AWSResponse
-from conftest import REPOSITORY, free_ports, random_images
 from moto.server import ThreadedMotoServer
 from PIL import Image
 from rich.console import Console
 
+from benchmarks.workspace import free_ports
 from fashion_cnn.cloud import __main__ as commands
 from fashion_cnn.cloud import deployment, preflight
 from fashion_cnn.cloud.params import Deploy
@@ -42,10 +40,11 @@ from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3, sagemaker
 from fashion_cnn.localsagemaker.protocol import check, operation
-from fashion_cnn.serving import archive
 from fashion_cnn.stages import deploy as stage
+from support import linear_model
+from support.cloud import EmbeddedCloud
+from support.repository import REPOSITORY, SOURCE, random_images
 
-SOURCE = REPOSITORY / "src"
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/fashion-cnn-endpoint"
 TRUST = {
@@ -54,48 +53,21 @@ TRUST = {
 }
 STARTUP_SECONDS = 4
 IMAGES = random_images(230).images
-LINEAR_MODEL_SERVER = '''
-"""The project's model server with a linear model in TensorFlow's place."""
-import json
-import sys
-from pathlib import Path
-import numpy as np
-from fashion_cnn.serving import server
-
-def load_model(folder):
-    model = np.load(folder / "1" / "saved_model.pb")
-    if model["behaviour"] == "crash":
-        sys.exit("error: this model can't be loaded")
-    if model["behaviour"] == "silent":
-        server.application = lambda ready, workers: application(lambda: None, workers)
-    def predict(body):
-        logits = np.array(json.loads(body)["instances"], np.float64).reshape(-1, 784) @ model["weights"]
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return server.Prediction(200, json.dumps({"predictions": probabilities.tolist()}).encode())
-    return predict
-
-application, server.load_model = server.application, load_model
-folder = Path(sys.argv[sys.argv.index("--archive-folder") + 1])
-load_model(folder)
-server.main()
-'''
 
 
-class Model:
-    """A linear model, its archive, and its own predictions."""
+class Model(NamedTuple):
+    """A linear model's archive, and its predictions of IMAGES."""
 
-    def __init__(self, folder: Path, seed: int, behaviour: str = "good") -> None:
-        weights = np.random.default_rng(seed).normal(size=(784, 10)).astype(np.float32) / 1000
-        logits = IMAGES.reshape(-1, 784).astype(np.float64) @ weights
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        self.probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-        self.archive = folder / f"{seed}-{behaviour}.tar.gz"
-        stream = io.BytesIO()
-        np.savez(stream, weights=weights, behaviour=np.array(behaviour))
-        archive.pack(stream.getvalue(), self.archive)
-        if behaviour == "broken":
-            self.archive.write_bytes(self.archive.read_bytes()[:-1000])
+    archive: Path
+    probabilities: np.ndarray
+
+
+def make_model(folder: Path, seed: int, behaviour: str = "good") -> Model:
+    path = folder / f"{seed}-{behaviour}.tar.gz"
+    linear_model.pack(path, seed, behaviour)
+    if behaviour == "broken":
+        path.write_bytes(path.read_bytes()[:-1000])
+    return Model(path, linear_model.probabilities(IMAGES, linear_model.weights(seed)).astype(np.float32))
 
 
 class Proxy:
@@ -123,62 +95,6 @@ class Proxy:
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-
-
-class Cloud:
-    """An embedded cloud of this file's own, reached by the endpoint addresses in the environment alone."""
-
-    def __init__(self, folder: Path) -> None:
-        first = free_ports()
-        self.folder, self.store = folder, s3.store(folder / "store")
-        self.s3 = s3.settings(self.store, first)
-        s3.start(self.store)
-        self.address = f"http://127.0.0.1:{first + 10}"
-        self.proxy = Proxy(first + 11, first)
-        self.moto = ThreadedMotoServer("127.0.0.1", first + 12, verbose=False)
-        self.moto.start()
-        moto = f"http://127.0.0.1:{first + 12}"
-        self.environment = {
-            "AWS_ACCESS_KEY_ID": self.s3.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.s3.secret_key,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_ENDPOINT_URL": moto,
-            "AWS_ENDPOINT_URL_S3": self.s3.endpoint,
-            "AWS_ENDPOINT_URL_SAGEMAKER": self.address,
-            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.address,
-        }
-        # SageMaker's own folder: its S3 is the proxy.
-        (folder / "sagemaker").mkdir()
-        (folder / "linear_model_server.py").write_text(LINEAR_MODEL_SERVER)
-        (folder / "sagemaker" / "s3.json").write_text(json.dumps(self.s3._replace(port=first + 11)._asdict()))
-        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={folder / 'sagemaker'}", f"--port={first + 10}"]
-        command += ["--model-server=linear_model_server", f"--startup-seconds={STARTUP_SECONDS}"]
-        path = f"{SOURCE}{os.pathsep}{folder}"
-        with (folder / "sagemaker.log").open("wb") as log:
-            self.process = psutil.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": path})
-        deadline = time.monotonic() + 60
-        while not self.listens(first + 10):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def listens(self, port: int) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self.moto.stop()
-        self.proxy.listener.close()
-        s3.stop(self.store)
-
-    def model_servers(self, endpoint: str) -> int:
-        mark = f"/deployments/{endpoint}-"
-        return sum(any(mark in part for part in child.cmdline()) for child in self.process.children())
-
-    def unpacked(self, endpoint: str) -> int:
-        return len(list((self.folder / "sagemaker" / "sagemaker" / "deployments").glob(f"{endpoint}-*")))
 
 
 def settings(endpoint: str = "fashion-cnn", **changes: Any) -> Deploy:
@@ -220,6 +136,11 @@ def exactly(deployed: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def running(cloud: EmbeddedCloud, endpoint: str) -> tuple[int, int]:
+    """How many model servers an endpoint has, and how many archives unpacked for them."""
+    return len(cloud.model_servers(f"{endpoint}-")), len(cloud.deployments(f"{endpoint}-"))
+
+
 NOTHING: dict[str, list[str]] = {"endpoints": [], "configs": [], "models": [], "archives": []}
 
 
@@ -230,7 +151,25 @@ def calls() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, calls: list[Any]) -> Iterator[Cloud]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
+    cloud = EmbeddedCloud(tmp_path_factory.mktemp("embedded") / "cloud", "linear", STARTUP_SECONDS)
+    yield cloud
+    s3.stop(cloud.store)
+
+
+@pytest.fixture(scope="module")
+def proxy(embedded: EmbeddedCloud) -> Iterator[Proxy]:
+    proxy = Proxy(embedded.port + 1, embedded.settings.port)
+    behind_it = embedded.settings._replace(port=embedded.port + 1)._asdict()
+    (embedded.folder / "s3.json").write_text(json.dumps(behind_it))  # SageMaker reads it when it starts
+    yield proxy
+    proxy.listener.close()
+
+
+@pytest.fixture(scope="module")
+def cloud(embedded: EmbeddedCloud, proxy: Proxy, calls: list[Any]) -> Iterator[EmbeddedCloud]:  # noqa: ARG001
+    """SageMaker, which reaches S3 by the proxy; the addresses in the environment alone lead to both, and to moto."""
+
     class Session(boto3.Session):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
@@ -239,21 +178,33 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, calls: list[Any]) -> Iterato
         def record(self, params: Any, model: Any, **_: Any) -> None:
             calls.append((model.service_model.service_name, model.name, dict(params)))
 
+    moto_port = embedded.port + 2
+    moto = ThreadedMotoServer("127.0.0.1", moto_port, verbose=False)
+    moto.start()
+    embedded.start()
+    environment = {
+        "AWS_ACCESS_KEY_ID": embedded.settings.access_key,
+        "AWS_SECRET_ACCESS_KEY": embedded.settings.secret_key,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{moto_port}",
+        "AWS_ENDPOINT_URL_S3": embedded.settings.endpoint,
+        "AWS_ENDPOINT_URL_SAGEMAKER": embedded.address,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": embedded.address,
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
-        cloud = Cloud(tmp_path_factory.mktemp("cloud"))
-        for name, value in cloud.environment.items():
+        for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(boto3, "Session", Session)
         patch.setattr(deployment, "POLL_SECONDS", 0.05)
-        try:
-            boto3.Session(region_name=s3.REGION).client("iam").create_role(
-                RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(TRUST)
-            )
-            yield cloud
-        finally:
-            cloud.end()
+        boto3.Session(region_name=s3.REGION).client("iam").create_role(
+            RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(TRUST)
+        )
+        yield embedded
+    embedded.end(kill=False)
+    moto.stop()
 
 
 @pytest.fixture(scope="module")
@@ -261,13 +212,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     folder = tmp_path_factory.mktemp("models")
     bad = ("broken", "crash", "silent")
     return {
-        "first": Model(folder, 1), "second": Model(folder, 2),
-        **{behaviour: Model(folder, 3 + number, behaviour) for number, behaviour in enumerate(bad)},
+        "first": make_model(folder, 1), "second": make_model(folder, 2),
+        **{behaviour: make_model(folder, 3 + number, behaviour) for number, behaviour in enumerate(bad)},
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def served(cloud: Cloud, models: dict[str, Model]) -> dict[str, Any]:  # noqa: ARG001
+def served(cloud: EmbeddedCloud, models: dict[str, Model]) -> dict[str, Any]:  # noqa: ARG001
     """An endpoint, fashion-cnn-served, on which the first model was deployed."""
     return deploy(models["first"], "fashion-cnn-served", aws={"tags": {"owner": "me"}})
 
@@ -303,7 +254,9 @@ def test_the_same_again_makes_changes_and_uploads_nothing_and_reports_the_same(
     assert not {name for name in operations if name.startswith(("Create", "Update", "Delete", "Put"))}
 
 
-def test_an_update_replaces_the_model_and_removes_what_it_replaced(cloud: Cloud, models: dict[str, Model]) -> None:
+def test_an_update_replaces_the_model_and_removes_what_it_replaced(
+    cloud: EmbeddedCloud, models: dict[str, Model]
+) -> None:
     deploy(models["first"], "fashion-cnn-updated")
     after = deploy(models["second"], "fashion-cnn-updated")
     target = connect(settings("fashion-cnn-updated"))
@@ -311,58 +264,57 @@ def test_an_update_replaces_the_model_and_removes_what_it_replaced(cloud: Cloud,
     assert left(target) == exactly(after)
     deployment.undeploy(target)
     assert left(target) == NOTHING
-    assert cloud.unpacked("fashion-cnn-updated") == cloud.model_servers("fashion-cnn-updated") == 0
+    assert running(cloud, "fashion-cnn-updated") == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("failure", "reason"),
-    [
-        ("broken", "did not come into service .* Failed to extract model data archive"),
-        ("crash", "did not come into service .* error: this model can't be loaded"),
-        ("silent", f"did not come into service .* did not pass the ping health check in {STARTUP_SECONDS} s"),
-        ("S3 gone", "did not come into service .* Failed to download model data"),
-        ("wrong", r"answers otherwise than the model: the same class for \d.*allowed: 100 %"),
-    ],
-    ids=["broken", "crash", "silent", "S3 gone", "wrong"],
-)
+FAILURES = {
+    "broken": "did not come into service .* Failed to extract model data archive",
+    "crash": "did not come into service .* error: this model can't be loaded",
+    "silent": f"did not come into service .* did not pass the ping health check in {STARTUP_SECONDS} s",
+    "S3 gone": "did not come into service .* Failed to download model data",
+    "wrong": r"answers otherwise than the model: the same class for \d.*allowed: 100 %",
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 def test_a_failed_update_says_why_and_leaves_what_served_before_and_nothing_else(
-    cloud: Cloud, served: dict[str, Any], models: dict[str, Model], failure: str, reason: str
+    cloud: EmbeddedCloud, proxy: Proxy, served: dict[str, Any], models: dict[str, Model], failure: str
 ) -> None:
     target = connect(settings("fashion-cnn-served"))
-    cloud.proxy.cut_after = 5000 if failure == "S3 gone" else 1 << 40
-    with pytest.raises(UserError, match=reason) as error:
+    proxy.cut_after = 5000 if failure == "S3 gone" else 1 << 40
+    with pytest.raises(UserError, match=FAILURES[failure]) as error:
         deploy(
             models.get(failure, models["second"]),
             "fashion-cnn-served",
             expected=models["first" if failure == "wrong" else "second"],
         )
-    cloud.proxy.cut_after = 1 << 40
+    proxy.cut_after = 1 << 40
     assert "\n" not in str(error.value)
-    assert (failure == "S3 gone") == bool(cloud.proxy.cuts)
-    cloud.proxy.cuts = 0
+    assert (failure == "S3 gone") == bool(proxy.cuts)
+    proxy.cuts = 0
     assert serves(models["first"], target)
     assert left(target) == exactly(served)
-    assert cloud.unpacked("fashion-cnn-served") == cloud.model_servers("fashion-cnn-served") == 1
+    assert running(cloud, "fashion-cnn-served") == (1, 1)
 
 
 @pytest.mark.parametrize("failure", ["crash", "wrong"])
-def test_a_failed_first_deployment_leaves_nothing(cloud: Cloud, models: dict[str, Model], failure: str) -> None:
+def test_a_failed_first_deployment_leaves_nothing(cloud: EmbeddedCloud, models: dict[str, Model], failure: str) -> None:
     name = f"fashion-cnn-none-{failure}"
     with pytest.raises(UserError):
         deploy(models.get(failure, models["second"]), name, expected=models["first"])
     assert left(connect(settings(name))) == NOTHING
-    assert cloud.unpacked(name) == cloud.model_servers(name) == 0
+    assert running(cloud, name) == (0, 0)
 
 
-def test_a_deployment_that_takes_too_long_is_rolled_back(cloud: Cloud, models: dict[str, Model]) -> None:
+def test_a_deployment_that_takes_too_long_is_rolled_back(cloud: EmbeddedCloud, models: dict[str, Model]) -> None:
     with pytest.raises(UserError, match=r"still Creating after 0\.6 s; deploy\.timeout_minutes"):
         deploy(models["silent"], "fashion-cnn-slow", timeout_minutes=0.01)
     assert left(connect(settings("fashion-cnn-slow"))) == NOTHING
-    assert cloud.model_servers("fashion-cnn-slow") == 0
+    assert running(cloud, "fashion-cnn-slow") == (0, 0)
 
 
 def test_an_ended_deployment_is_rolled_back_before_it_ends(
-    cloud: Cloud, models: dict[str, Model], tmp_path: Path
+    cloud: EmbeddedCloud, models: dict[str, Model], tmp_path: Path
 ) -> None:
     script = tmp_path / "deploy.py"
     script.write_text(
@@ -383,7 +335,7 @@ def test_an_ended_deployment_is_rolled_back_before_it_ends(
         _, errors = run.communicate(timeout=60)
     assert errors.strip().endswith("KeyboardInterrupt")
     assert left(connect(chosen)) == NOTHING
-    assert cloud.model_servers("fashion-cnn-ended") == 0
+    assert running(cloud, "fashion-cnn-ended") == (0, 0)
 
 
 def test_what_a_killed_deployment_left_goes_with_the_next(served: dict[str, Any], models: dict[str, Model]) -> None:
@@ -403,7 +355,7 @@ def test_a_failed_endpoint_is_replaced(models: dict[str, Model]) -> None:
     deployment.create_model(plan, deployment.upload(models["broken"].archive, plan, target), target)
     deployment.create_config(plan, target)
     with pytest.raises(UserError, match="Failed to extract"):
-        deployment.bring(plan.name, target, 60, guarded=True)
+        deployment.bring_into_service(plan.name, target, 60, guarded=True)
     deployed = deploy(models["first"], "fashion-cnn-failed")
     assert left(target) == exactly(deployed)
     deployment.undeploy(target)
@@ -585,7 +537,7 @@ def requests_for(archive_file: Path, *configs: str, **aws: Any) -> dict[str, dic
     deployment.create_model(plan, deployment.upload(archive_file, plan, target), target)
     deployment.create_config(plan, target)
     for config in configs or (plan.name,):
-        deployment.bring(config, target, 60, guarded=True)
+        deployment.bring_into_service(config, target, 60, guarded=True)
     return stub.requests
 
 

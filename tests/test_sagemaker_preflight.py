@@ -10,9 +10,9 @@ from urllib.request import Request, urlopen
 
 import boto3
 import pytest
-from conftest import free_ports
 from moto.server import ThreadedMotoServer
 
+from benchmarks.workspace import free_ports
 from fashion_cnn.cloud import preflight
 from fashion_cnn.cloud.params import Deploy
 from fashion_cnn.cloud.target import Target, connect

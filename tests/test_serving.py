@@ -27,8 +27,8 @@ from PIL import Image, ImageOps
 
 from fashion_cnn.core import fashion_mnist
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.serving import archive, inference
-from fashion_cnn.serving.server import MAX_BODY_BYTES, Context, Prediction, load_handler, load_model
+from fashion_cnn.serving import archive, bodies, inference
+from fashion_cnn.serving.server import Context, Prediction, load_handler, load_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
 FUZZ = settings(max_examples=2000, deadline=None, database=None, derandomize=True)
@@ -605,8 +605,8 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(server: Server, folder:
 
 def test_a_body_that_is_too_large_is_refused_and_one_that_just_fits_is_read(server: Server) -> None:
     body = as_json(IMAGES[:1])
-    assert server.invoke(body.ljust(MAX_BODY_BYTES)).status == 200
-    reply = server.invoke(body.ljust(MAX_BODY_BYTES + 1))
+    assert server.invoke(body.ljust(bodies.MAX_BYTES)).status == 200
+    reply = server.invoke(body.ljust(bodies.MAX_BYTES + 1))
     assert (reply.status, "too large" in reply.body.decode()) == (413, True)
     chunked = server.invoke(bytes(100_000) for _ in range(100))
     assert chunked.status == 413

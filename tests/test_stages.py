@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, random_images
 
 from fashion_cnn.core import dataset
-from fashion_cnn.core.fashion_mnist import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-from fashion_cnn.core.outputs import output_folder
+from fashion_cnn.core.fashion_mnist import TEST_LABELS
+from fashion_cnn.core.outputs import output_file, output_folder
+from support.repository import REPOSITORY, random_images, write_raw
 
 
 def run_stage(name: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -33,13 +33,7 @@ def expect_one_line(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.fixture
 def raw(workspace: Path) -> Path:
     """Raw files of noise in the workspace."""
-    folder = workspace / "data" / "raw"
-    folder.mkdir(parents=True)
-    for images_file, labels_file, count in ((TRAIN_IMAGES, TRAIN_LABELS, 60), (TEST_IMAGES, TEST_LABELS, 20)):
-        for file, array in zip((images_file, labels_file), random_images(count), strict=True):
-            sizes = np.array(array.shape, ">u4").tobytes()
-            (folder / file).write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
-    return folder
+    return write_raw(workspace / "data" / "raw", training=60, test=20)
 
 
 def test_preprocess_splits_the_raw_files(raw: Path, workspace: Path) -> None:
@@ -106,7 +100,7 @@ def test_another_version_of_tensorflow_is_refused(workspace: Path) -> None:
 
 def test_a_killed_stage_leaves_no_output_and_the_next_run_repairs_it(workspace: Path) -> None:
     half_way = (
-        "import sys\nfrom fashion_cnn.core.outputs import output_folder\n"
+        "import sys\nfrom fashion_cnn.core.outputs import output_file, output_folder\n"
         "with output_folder('models/cnn3') as folder:\n"
         "    (folder / 'model.keras').write_text('half')\n"
         "    print('half-way', flush=True)\n"
@@ -127,3 +121,17 @@ def test_a_killed_stage_leaves_no_output_and_the_next_run_repairs_it(workspace: 
         (folder / "model.keras").write_text("whole")
     assert (workspace / "models/cnn3/model.keras").read_text() == "whole"
     assert [path.name for path in (workspace / "models").iterdir()] == ["cnn3"]
+
+
+def test_a_file_whose_writing_fails_does_not_appear(tmp_path: Path) -> None:
+    file = tmp_path / "reports/metrics.json"
+
+    def write(*texts: str) -> None:
+        with output_file(file) as partial, partial.open("w") as stream:
+            stream.writelines(texts)
+
+    write("first")
+    with pytest.raises(TypeError):
+        write("half", None)  # type: ignore[arg-type]
+    assert [path.name for path in file.parent.iterdir()] == ["metrics.json"]
+    assert file.read_text() == "first"

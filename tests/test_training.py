@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_images
 
 from fashion_cnn.core import params, results
 from fashion_cnn.core.dataset import Images
@@ -16,6 +15,7 @@ from fashion_cnn.core.evaluation import evaluate
 from fashion_cnn.core.lean_keras import keras
 from fashion_cnn.core.params import Params
 from fashion_cnn.training import architectures, controls, fitting, processor
+from support.repository import random_images
 
 SPLITS = {name: random_images(60, seed) for seed, name in enumerate(("train", "validation", "test"))}
 

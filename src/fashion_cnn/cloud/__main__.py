@@ -14,13 +14,13 @@ from fashion_cnn.cloud.params import Cloud, Deploy
 from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.serving import bodies
 
 # What a file begins with.
 SIGNATURES: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 REPORT: Final = Path("reports/deployment.json")
 NOT_SERVING: Final = 3  # as the Linux Standard Base has it for `status`
 STATUS_SECONDS: Final = 120  # an embedded SageMaker that just started has to load its models
-MAX_BYTES: Final = 6 * 1024**2  # Source: docs.aws.amazon.com, InvokeEndpoint
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,8 +95,8 @@ def read_picture(path: Path) -> tuple[bytes, str]:
     content_type = next((kind for start, kind in SIGNATURES.items() if body.startswith(start)), None)
     if content_type is None:
         raise UserError(f"{path}: neither PNG nor JPEG; save the picture as one of them")
-    if len(body) > MAX_BYTES:
-        raise UserError(f"{path}: {len(body)} bytes; allowed: up to {MAX_BYTES}; make the picture smaller")
+    if len(body) > bodies.MAX_BYTES:
+        raise UserError(f"{path}: {len(body)} bytes; allowed: up to {bodies.MAX_BYTES}; make the picture smaller")
     return body, content_type
 
 

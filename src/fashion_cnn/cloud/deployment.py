@@ -81,7 +81,7 @@ def deploy(archive: Path, target: Target, check: Check) -> dict[str, Any]:
             uri = upload(archive, plan, target)
             create_model(plan, uri, target)
             create_config(plan, target)
-            bring(plan.name, target, target.timeout, guarded=True)
+            bring_into_service(plan.name, target, target.timeout, guarded=True)
             say(f"endpoint {target.endpoint}: in service; its answers are compared with the model's")
             agreement = check(lambda body, content_type: invoke(target, body, content_type))
     except BaseException as failure:
@@ -274,7 +274,7 @@ def tags(target: Target) -> list[shapes.Tag]:
     return [shapes.Tag(key=key, value=value) for key, value in ({"project": PROJECT} | target.hosting.tags).items()]
 
 
-def bring(config: str, target: Target, seconds: float, *, guarded: bool) -> None:
+def bring_into_service(config: str, target: Target, seconds: float, *, guarded: bool) -> None:
     """Have the endpoint serve a configuration, and wait until it does.
 
     Args:
@@ -350,7 +350,7 @@ def roll_back(before: str | None, target: Target, failure: BaseException) -> Non
         with explained("rolling back"):
             endpoint = settled(target, ROLLBACK_SECONDS)
             if before:
-                bring(before, target, ROLLBACK_SECONDS, guarded=False)
+                bring_into_service(before, target, ROLLBACK_SECONDS, guarded=False)
             elif endpoint:
                 delete_endpoint(endpoint, target)
             remove_all_but(before, target)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fashion_cnn.comparison.analysis import Comparison, Interval, Reliability
-from fashion_cnn.comparison.study import Disagreement
+from fashion_cnn.comparison.arms import Disagreement, Row
+from fashion_cnn.comparison.statistics import PairedDifference, Reliability
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES
 from fashion_cnn.reporting.language import Language
 from fashion_cnn.reporting.style import INK, STYLES, WIDTH, Style, format_ticks, show_image, single_axes
@@ -19,24 +19,19 @@ RARE: Final = 0.001  # the share of predictions below which a bin of confidence 
 FILTERS_SHOWN: Final = 64
 
 
-def accuracy_by_arm(
-    accuracies: Mapping[str, Sequence[float]],
-    intervals: Mapping[str, Interval],
-    labels: Mapping[str, str],
-    language: Language,
-) -> Figure:
+def accuracy_by_arm(rows: Mapping[str, Row], labels: Mapping[str, str], language: Language) -> Figure:
     """Mean test accuracy of each arm with its interval; small dots are its seeds, where there are several."""
-    figure, axes = single_axes(0.55 * len(accuracies) + 1)
-    for row, (arm, values) in enumerate(accuracies.items()):
-        mean, style = float(np.mean(values)), STYLES[arm]
-        axes.plot(intervals[arm], [row, row], color=style.color, linewidth=2, solid_capstyle="butt")
-        axes.plot(mean, row, marker=style.marker, color=style.color, markersize=8)
-        if len(values) > 1:
-            axes.plot(values, [row + 0.28] * len(values), ".", color=style.color, markersize=4)
-        _value(axes, intervals[arm].high, row, language.percent(mean, 2))
-    axes.set_yticks(range(len(accuracies)), [labels[arm] for arm in accuracies])
+    figure, axes = single_axes(0.55 * len(rows) + 1)
+    for at, (arm, row) in enumerate(rows.items()):
+        style = STYLES[arm]
+        axes.plot(row.interval, [at, at], color=style.color, linewidth=2, solid_capstyle="butt")
+        axes.plot(row.accuracy, at, marker=style.marker, color=style.color, markersize=8)
+        if len(row.accuracies) > 1:
+            axes.plot(row.accuracies, [at + 0.28] * len(row.accuracies), ".", color=style.color, markersize=4)
+        _value(axes, row.interval.high, at, language.percent(row.accuracy, 2))
+    axes.set_yticks(range(len(rows)), [labels[arm] for arm in rows])
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel=language.text("axes.test_accuracy"), ylim=(len(accuracies) - 0.5, -0.5))
+    axes.set(xlabel=language.text("axes.test_accuracy"), ylim=(len(rows) - 0.5, -0.5))
     axes.margins(x=0.2)
     axes.grid(axis="x")
     format_ticks(axes, "x", language, percent=True)
@@ -44,24 +39,24 @@ def accuracy_by_arm(
 
 
 def paired_differences(
-    comparisons: Mapping[tuple[str, str], Comparison], labels: Mapping[str, str], language: Language
+    differences: Mapping[tuple[str, str], PairedDifference], labels: Mapping[str, str], language: Language
 ) -> Figure:
     """Difference in accuracy of each pair of arms, first minus second, with the interval over test images.
 
     Where there are several seeds, the interval over seeds stands below it, dashed, and each seed as a dot.
     """
-    figure, axes = single_axes(0.75 * len(comparisons) + 1.1)
+    figure, axes = single_axes(0.75 * len(differences) + 1.1)
     axes.axvline(0, color=INK, linewidth=1)
-    for row, ((first, _), compared) in enumerate(comparisons.items()):
+    for row, ((first, _), (found, *_)) in enumerate(differences.items()):
         style = STYLES[first]
-        axes.plot(100 * np.array(compared.test_interval), [row, row], color=style.color, linewidth=2)
-        axes.plot(100 * compared.difference, row, marker=style.marker, color=style.color, markersize=8)
-        if compared.seed_interval:
+        axes.plot(100 * np.array(found.test_interval), [row, row], color=style.color, linewidth=2)
+        axes.plot(100 * found.value, row, marker=style.marker, color=style.color, markersize=8)
+        if found.seed_interval:
             below = row + 0.25
-            axes.plot(100 * np.array(compared.seed_interval), [below] * 2, color=style.color, linestyle="--")
-            axes.plot(100 * compared.by_seed, [below] * len(compared.by_seed), ".", color=style.color, markersize=5)
-        _value(axes, 100 * compared.test_interval.high, row, language.points(compared.difference))
-    names = [f"{labels[first]}\n− {labels[second]}" for first, second in comparisons]
+            axes.plot(100 * np.array(found.seed_interval), [below] * 2, color=style.color, linestyle="--")
+            axes.plot(100 * found.by_seed, [below] * len(found.by_seed), ".", color=style.color, markersize=5)
+        _value(axes, 100 * found.test_interval.high, row, language.points(found.value))
+    names = [f"{labels[first]}\n− {labels[second]}" for first, second in differences]
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel=language.text("axes.difference"), ylim=(len(names) - 0.5, -0.5))

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -109,6 +109,10 @@ class Arms(Section):
     def with_kernel(self, kernel: int) -> str | None:
         """The name of the fixed arm that has this kernel; None where there is none."""
         return next((name for name, arm in self if arm.kernel == kernel), None)
+
+
+FIXED_ARMS: Final = tuple(Arms.model_fields)
+ARMS: Final = ("baseline", *FIXED_ARMS, "candidate")
 
 
 class Params(Part):

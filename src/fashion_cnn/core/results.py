@@ -40,6 +40,11 @@ class Result(NamedTuple):
     correct_when_shifted: NDArray[np.bool_]
     first_layer: NDArray[np.float32]
 
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each network recognises each test image: (seeds, test images)."""
+        return self.probabilities.argmax(-1) == self.labels
+
 
 ARRAYS: Final = Result._fields[2:]
 

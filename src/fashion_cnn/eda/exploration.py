@@ -1,13 +1,15 @@
 """Statistics of images: arrays in, plain values out; no files, no plots."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.fashion_mnist import CLASSES, IMAGE_SHAPE
 
 PIXEL_CENTRE: Final = 128
+NEAR: Final = 10.0  # root mean square grey levels a pixel: below it, pairs look like one photograph taken twice
 BLOCK: Final = 500  # queries compared at once: bounds the memory of `nearest` to 2 kB an image searched
 
 
@@ -94,3 +96,27 @@ def nearest(queries: NDArray[np.uint8], images: NDArray[np.uint8]) -> Nearest:
         indices[start : start + BLOCK] = np.subtract(half_squares, products, out=products).argmin(1)
     squares = np.square(wanted - known[indices], dtype=np.float64)
     return Nearest(indices, np.sqrt(squares.mean(1)))
+
+
+def copies(known: Images, test: Images, nearest: Nearest) -> dict[str, Any]:
+    """Exact and near copies, and how well the nearest known image's class predicts a test image's.
+
+    Args:
+        known: training and validation images.
+        test: test images.
+        nearest: the known image nearest to each test image.
+    """
+    within = duplicates_within(*known)
+    between = duplicates_between(*known, *test)
+    agrees = known.labels[nearest.indices] == test.labels
+    near = nearest.distances < NEAR
+    return {
+        "within_training": within.images,
+        "within_training_other_label": within.other_label,
+        "test_in_training": between.images,
+        "test_in_training_other_label": between.other_label,
+        "near": NEAR,
+        "test_near_training": int(near.sum()),
+        "test_near_training_other_label": int((near & ~agrees).sum()),
+        "nearest_neighbour_accuracy": round(float(agrees.mean()), 6),
+    }

@@ -1,9 +1,9 @@
 """Figures of the images: arrays in, a Matplotlib figure out, text in any language."""
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -20,15 +20,14 @@ SPLIT_STYLES: Final = {  # colour, line, hatch
 PLAIN: Final = "#6c7a89"  # what belongs to no split
 
 
-def class_distribution(counts: Mapping[str, Sequence[int]], language: Language) -> Figure:
-    """Images of each class, the splits one after the other in one bar; `counts` maps a split to ten numbers."""
+def class_distribution(counts: pd.DataFrame, language: Language) -> Figure:
+    """Images of each class, the splits one after the other in one bar; `counts` has a row a class, a column a split."""
     figure, axes = single_axes(3.4)
     start = np.zeros(CLASSES)
-    for split, numbers in counts.items():
-        color, _, hatch = SPLIT_STYLES[split]
-        label = language.text(f"splits.{split}")
-        axes.barh(CLASS_NAMES, numbers, left=start, color=color, hatch=hatch, edgecolor="white", label=label)
-        start += np.array(numbers)
+    for split, (color, _, hatch) in SPLIT_STYLES.items():
+        numbers, label = counts[split].to_numpy(), language.text(f"splits.{split}")
+        axes.barh(counts.index, numbers, left=start, color=color, hatch=hatch, edgecolor="white", label=label)
+        start += numbers
     axes.set(xlabel=language.text("axes.images"))
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
@@ -55,13 +54,12 @@ def class_examples(
     return figure
 
 
-def pixel_intensity(shares: Mapping[str, NDArray[np.floating]], language: Language) -> Figure:
-    """Share of pixels that have each value; `shares` maps a split's name to 256 shares."""
+def pixel_intensity(shares: pd.DataFrame, language: Language) -> Figure:
+    """Share of pixels that have each value; `shares` has a row a value, a column a split."""
     figure, axes = single_axes(3)
-    for split, values in shares.items():
-        color, linestyle, _ = SPLIT_STYLES[split]
+    for split, (color, linestyle, _) in SPLIT_STYLES.items():
         label = language.text(f"splits.{split}")
-        axes.step(np.arange(256), values, where="mid", linestyle=linestyle, color=color, linewidth=1, label=label)
+        axes.step(shares.index, shares[split], where="mid", linestyle=linestyle, color=color, linewidth=1, label=label)
     axes.set(
         yscale="log", xlim=(-3, 258), xlabel=language.text("axes.pixel_value"), ylabel=language.text("axes.pixels")
     )

@@ -48,10 +48,10 @@ def fetch(folder: Path) -> str:
     sources.append((f"Debian package {DEBIAN_PACKAGE}", _from_debian))
 
     answers = []
-    for name, bring in sources:
+    for name, fetch_from in sources:
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                _unpack_and_verify(bring(Path(scratch)), folder)
+                _unpack_and_verify(fetch_from(Path(scratch)), folder)
             except SourceError as error:
                 answers.append(f"{name}: {error}")
                 print(f"fetch: {answers[-1]}", flush=True)

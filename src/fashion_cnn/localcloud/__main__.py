@@ -76,7 +76,7 @@ def status(store: Daemon) -> int:
     if (store.folder / "s3.json").exists():
         print(f"address  {s3.settings(store).endpoint}")
     print(f"folder   {store.folder}")
-    print(f"size     {s3.size(store) / 1e6:.1f} MB")
+    print(f"size     {s3.bytes_on_disk(store) / 1e6:.1f} MB")
     if store.folder.exists():
         disk = shutil.disk_usage(store.folder)
         print(f"disk     {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB; below 1 % it takes no more data")

@@ -165,7 +165,7 @@ def stop(s3: Daemon) -> bool:
         return daemon.stop(s3)
 
 
-def size(s3: Daemon) -> int:
+def bytes_on_disk(s3: Daemon) -> int:
     """Bytes that the stored data takes on the disk."""
     return sum(path.lstat().st_blocks * 512 for path in _data(s3).rglob("*"))
 

@@ -149,7 +149,7 @@ async def launch(variants: Sequence[Variant], folder: Path, log: Path, settings:
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         for variant in variants:
-            await asyncio.to_thread(_bring, variant, folder, settings.s3)
+            await asyncio.to_thread(_download_and_unpack, variant, folder, settings.s3)
         async with asyncio.TaskGroup() as group:
             for instance in instances:
                 group.create_task(_start(instance, fleet, settings))
@@ -342,11 +342,11 @@ def _open_log(path: Path) -> Any:
 
 def _last_words(fleet: Fleet) -> str:
     """The last line in the log, its paths as they are in the archive."""
-    spoken = fleet.log.read_text(errors="replace").strip().split("\n")[-1]
-    return f": {spoken.replace(f'{fleet.folder}/', '')[:500]}" if spoken else ""
+    last = fleet.log.read_text(errors="replace").strip().split("\n")[-1]
+    return f": {last.replace(f'{fleet.folder}/', '')[:500]}" if last else ""
 
 
-def _bring(variant: Variant, folder: Path, settings: s3.Settings) -> None:
+def _download_and_unpack(variant: Variant, folder: Path, settings: s3.Settings) -> None:
     """Unpack the variant's archive to its folder, where it is not yet: there it is whole or not at all."""
     unpacked = folder / variant.name
     if unpacked.exists():

@@ -38,10 +38,10 @@ from fashion_cnn.localsagemaker.protocol import (
     sts_error,
     violated,
 )
+from fashion_cnn.serving import bodies
 
-MAX_BODY_BYTES: Final = 6 * 1024**2  # of an invocation. Source: docs.aws.amazon.com, InvokeEndpoint
 # AWS's front server cuts off that much above the limit. Source: github.com/aws/sagemaker-python-sdk, issue 171.
-MAX_HTTP_BYTES: Final = MAX_BODY_BYTES + 4096
+MAX_HTTP_BYTES: Final = bodies.MAX_BYTES + 4096
 MAX_JSON_BYTES: Final = 1024**2
 MAX_CALLS_BYTES: Final = 4 * 1024**2
 STARTUP_SECONDS: Final = 60.0
@@ -182,8 +182,8 @@ def check_invocation(parameters: Mapping[str, str], body: bytes) -> None:
         if name in parameters
         for what in violated(parameters[name], shape)
     ]
-    if len(body) > MAX_BODY_BYTES:
-        constraint = f"Member must have length less than or equal to {MAX_BODY_BYTES}"
+    if len(body) > bodies.MAX_BYTES:
+        constraint = f"Member must have length less than or equal to {bodies.MAX_BYTES}"
         found.append(f"Value at 'body' failed to satisfy constraint: {constraint}")
     if found:
         raise AwsError("ValidationError", f"{len(found)} validation error detected: {'; '.join(found)}")
@@ -205,22 +205,18 @@ def model_error(endpoint: str, status: int, message: str) -> AwsError:
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """Read the body, to its end even where it is too large, else the client would see a reset.
+    """Read a body to its end.
 
     Raises:
         AwsError: it is larger than the limit, or the client left; its wording is AWS's.
     """
-    body, size = bytearray(), 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                body += chunk
+        body = await bodies.read(request, limit)
     except ClientDisconnect:
         raise AwsError("RequestAbortedException", "The client left before the body was complete.") from None
-    if size > limit:
+    if body is None:
         raise AwsError("413", f"HTTP content length exceeded {limit} bytes.", 413)
-    return bytes(body)
+    return body
 
 
 async def internal_failure(_: Request, error: Exception) -> Response:

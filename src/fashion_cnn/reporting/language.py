@@ -22,6 +22,12 @@ class Language:
     texts: Mapping[str, str]
     locale: Locale
 
+    @classmethod
+    def load(cls, code: str) -> "Language":
+        """Read the catalogue of a language, en or es."""
+        catalogue = tomllib.loads((CATALOGUES / f"{code}.toml").read_text(encoding="utf-8"))
+        return cls(code, flat(catalogue), Locale.parse(code))
+
     def text(self, key: str, **values: Any) -> str:
         """The text under a dotted key, its {placeholders} filled in.
 
@@ -57,12 +63,6 @@ class Language:
 def _minus(number: str) -> str:
     """A minus sign in place of the hyphen; none before a zero."""
     return number.lstrip("-+") if not any(digit in number for digit in "123456789") else number.replace("-", "−")
-
-
-def load(code: str) -> Language:
-    """Read the catalogue of a language, en or es."""
-    catalogue = tomllib.loads((CATALOGUES / f"{code}.toml").read_text(encoding="utf-8"))
-    return Language(code, flat(catalogue), Locale.parse(code))
 
 
 def flat(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

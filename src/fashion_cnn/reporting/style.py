@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from fashion_cnn.reporting.colors import COLORS
 from fashion_cnn.reporting.language import Language
 
 
@@ -24,12 +25,9 @@ class Style(NamedTuple):
     marker: str
 
 
-# Colours: of Okabe and Ito 2008, "Color universal design", those with a contrast of 3:1 on white and on near-black.
 STYLES: Final = {
-    "baseline": Style("#CC79A7", ":", "o"),
-    "cnn3": Style("#0072B2", "-", "s"),
-    "cnn5": Style("#D55E00", "--", "^"),
-    "candidate": Style("#009E73", "-.", "D"),
+    arm: Style(color, linestyle, marker)
+    for (arm, color), linestyle, marker in zip(COLORS.items(), (":", "-", "--", "-."), "os^D", strict=True)
 }
 PAPER: Final = "#fffffe"  # the background, and nothing else: the report leaves it out
 INK: Final = "#4a4a4a"  # text and axes, and nothing else: the report replaces it by the page's own ink

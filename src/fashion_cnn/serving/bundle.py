@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import keras
 
 KEY: Final = "demo/bundle.safetensors"
-ARMS: Final = ("baseline", "cnn3", "cnn5")
 
 
-def pack(models: Path, test: Images, count: int, arms: Sequence[str] = ARMS) -> bytes:
+def pack(models: Path, arms: Sequence[str], test: Images, count: int) -> bytes:
     """Pack networks and test images as a safetensors file; the same bytes for the same input.
 
     Its tensors: `images` uint8 (n, 28, 28), `labels` uint8 (n,), `numbers` int32 (n,): positions in the test set,
@@ -31,9 +30,9 @@ def pack(models: Path, test: Images, count: int, arms: Sequence[str] = ARMS) -> 
 
     Args:
         models: the folder that holds `<arm>/model.keras`.
+        arms: which of them.
         test: the test images, as the networks see them.
         count: of images; the same number of every class, the first ones, as far as there are so many.
-        arms: names of the networks.
 
     Raises:
         UserError: a network is missing, can't be read, or has a layer that the page can't compute.

@@ -32,9 +32,8 @@ from starlette.routing import Route
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import IMAGE_SHAPE
+from fashion_cnn.serving import bodies
 
-# SageMaker's limit for a real-time request. Source: docs.aws.amazon.com, InvokeEndpoint.
-MAX_BODY_BYTES: Final = 6 * 1024**2
 BODY_SECONDS: Final = 30
 SHUTDOWN_SECONDS: Final = 60
 MAX_CONNECTIONS: Final = 128
@@ -156,13 +155,13 @@ def application(ready: Callable[[], Answer | None], workers: int) -> Starlette:
             return _error(503, "the model is still being loaded")
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await _read(request)
+                body = await bodies.read(request)
         except TimeoutError:
             return _error(408, f"the body did not arrive in {BODY_SECONDS} seconds")
         except ClientDisconnect:
             return _error(400, "the client left before the body was complete")
         if body is None:
-            return _error(413, f"the body is too large; allowed: up to {MAX_BODY_BYTES} bytes")
+            return _error(413, f"the body is too large; allowed: up to {bodies.MAX_BYTES} bytes")
         context = Context(
             custom_attributes=request.headers.get("X-Amzn-SageMaker-Custom-Attributes"),
             request_content_type=request.headers.get("Content-Type") or "application/json",
@@ -181,16 +180,6 @@ def application(ready: Callable[[], Answer | None], workers: int) -> Starlette:
     return Starlette(
         routes=[Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])],
     )
-
-
-async def _read(request: Request) -> bytes | None:
-    """Read the body, to its end, else the client would see a reset; None if it is too large."""
-    body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            body += chunk
-    return bytes(body) if size <= MAX_BODY_BYTES else None
 
 
 def _error(status: int, message: str) -> Response:

@@ -36,7 +36,7 @@ def main() -> None:
     measured = json.loads(METRICS.read_text())["candidate"]
     with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder))
-        page = bundle.pack(MODELS, test, PAGE_IMAGES)
+        page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 

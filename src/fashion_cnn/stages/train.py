@@ -19,7 +19,7 @@ MODELS = Path("models")
 def main() -> None:
     """Write models/<arm>/."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arm", choices=["baseline", "cnn3", "cnn5", "candidate"])
+    parser.add_argument("arm", choices=params.ARMS)
     arm = parser.parse_args().arm
     settings = params.load(Params)
     with output_folder(MODELS / arm) as folder:

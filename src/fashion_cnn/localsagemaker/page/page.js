@@ -1,14 +1,15 @@
 // The demo page: pick or drop a picture, show the pixels that the networks see, and what each network answers.
 
 const SIZE = 28;
-const MAX_PICTURE_BYTES = 6 * 1024 ** 2; // page.py says the same
 const PICTURES = ["image/png", "image/jpeg"];
 const SERVING = ["InService", "Updating", "SystemUpdating"];
 const DEPLOYED = { name: "candidate", label: "Deployed model" };
 
 const element = (id) => document.getElementById(id);
+const megabytes = (bytes) => bytes / 1024 ** 2;
 const worker = new Worker("/demo/network.js");
 let classes = [];
+let maxBytes = 0; // of a picture
 let columns = [];
 let shown = null; // what the networks were asked last: pixels, name, label where it is known
 let question = 0; // its number: late answers to an earlier one are dropped
@@ -123,7 +124,7 @@ async function open(file) {
   check(null);
   try {
     if (!PICTURES.includes(file.type)) throw new Error("not a PNG or JPEG picture.");
-    if (file.size > MAX_PICTURE_BYTES) throw new Error(`${(file.size / 1024 ** 2).toFixed(1)} MB; allowed: up to 6 MB.`);
+    if (file.size > maxBytes) throw new Error(`${megabytes(file.size).toFixed(1)} MB; allowed: up to ${megabytes(maxBytes)} MB.`);
     const headers = { "Content-Type": file.type };
     const answer = await request("/demo/picture", { method: "POST", headers, body: file });
     const { instances } = await answer.json();
@@ -213,6 +214,8 @@ function buildEndpoints(endpoints) {
 async function start() {
   const state = await (await request("/demo/state")).json();
   classes = state.classes;
+  maxBytes = state.max_bytes;
+  element("limit").textContent = `, up to ${megabytes(maxBytes)} MB`;
   columns = buildEndpoints(state.endpoints);
   buildTable();
   const answer = await request("/demo/bundle");

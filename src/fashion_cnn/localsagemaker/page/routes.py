@@ -25,15 +25,16 @@ from fashion_cnn.localcloud import s3
 from fashion_cnn.localsagemaker import hosting
 from fashion_cnn.localsagemaker.operations import ENDPOINT, Cloud
 from fashion_cnn.localsagemaker.protocol import AwsError, json_error
-from fashion_cnn.serving import bundle, inference
+from fashion_cnn.reporting.colors import COLORS
+from fashion_cnn.serving import bodies, bundle, inference
 
-MAX_PICTURE_BYTES: Final = 6 * 1024**2  # as an invocation; page.js says the same
 FILES: Final = {
     "/": ("page.html", "text/html"),
     "/demo/page.css": ("page.css", "text/css"),
     "/demo/page.js": ("page.js", "text/javascript"),
     "/demo/network.js": ("network.js", "text/javascript"),
 }
+ARMS_CSS: Final = "".join(f".{arm} {{ --arm: {color}; }}\n" for arm, color in COLORS.items())
 # Source: owasp.org, HTTP Security Response Headers Cheat Sheet.
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -61,6 +62,7 @@ def routes(read: Read, invoke: Invoke) -> list[Route]:
     loopback = [Middleware(TrustedHostMiddleware, allowed_hosts=[s3.HOST, "localhost"])]
     return [
         *(Route(path, partial(file, *content), middleware=loopback) for path, content in FILES.items()),
+        Route("/demo/arms.css", arms_css, middleware=loopback),
         Route("/demo/state", state, middleware=loopback),
         Route("/demo/bundle", packed, middleware=loopback),
         Route("/demo/picture", partial(picture, read), methods=["POST"], middleware=loopback),
@@ -73,13 +75,19 @@ async def file(name: str, media_type: str, _: Request) -> Response:
     return FileResponse(Path(__file__).with_name(name), headers=HEADERS, media_type=media_type)
 
 
+async def arms_css(_: Request) -> Response:
+    """GET: the arms' colours."""
+    return Response(ARMS_CSS, headers=HEADERS, media_type="text/css")
+
+
 async def state(request: Request) -> Response:
-    """GET: names of the classes; names and states of the endpoints."""
+    """GET: names of the classes; names and states of the endpoints; how large a picture may be."""
     cloud: Cloud = request.app.state.cloud
     endpoints = [
         {"name": name, "status": record["EndpointStatus"]} for name, record in cloud.state[ENDPOINT.name].items()
     ]
-    return JSONResponse({"classes": CLASS_NAMES, "endpoints": endpoints}, headers=HEADERS)
+    content = {"classes": CLASS_NAMES, "endpoints": endpoints, "max_bytes": bodies.MAX_BYTES}
+    return JSONResponse(content, headers=HEADERS)
 
 
 async def packed(request: Request) -> Response:
@@ -111,7 +119,7 @@ async def picture(read: Read, request: Request) -> Response:
     context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
     try:
         _require_own_page(request)
-        body = await read(request, MAX_PICTURE_BYTES)
+        body = await read(request, bodies.MAX_BYTES)
         pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
     except AwsError as error:
         return _refusal(error)
@@ -128,7 +136,7 @@ async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
     }
     try:
         _require_own_page(request)
-        answer = await invoke(request.app.state.cloud, parameters, await read(request, MAX_PICTURE_BYTES))
+        answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))
     except AwsError as error:
         return _refusal(error)
     answer.headers.update(HEADERS)

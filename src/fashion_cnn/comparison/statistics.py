@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # not scipy.stats: its import takes several times as long, and people wait for compare
+from scipy import stats
 
 from fashion_cnn.core.evaluation import BINS, confidence_bin
 from fashion_cnn.core.fashion_mnist import CLASSES
 
-RESAMPLES: Final = 9_999  # SciPy's default
-BOOTSTRAP_SEED: Final = 0
+RESAMPLES: Final = 9_999  # SciPy's default, of bootstrap and permutation_test
+RESAMPLING_SEED: Final = 0
+FEWEST_DIFFERING: Final = 10  # where fewer images than these differ from all others, a bootstrap sees too little
 
 
 def confusion_matrix(actual: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -98,23 +99,18 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
         trials: images, at least 1.
         confidence: between 0 and 1.
     """
-    z = float(special.ndtri((1 + confidence) / 2))
-    centre = successes + z * z / 2
-    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4)
-    # The limits at no and at only successes are 0 and 1: rounding may miss them by a bit.
-    low = (centre - half) / (trials + z * z) if successes > 0 else 0.0
-    high = (centre + half) / (trials + z * z) if successes < trials else 1.0
-    return Interval(low, high)
+    low, high = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return Interval(float(low), float(high))
 
 
 def bootstrap(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Bias-corrected and accelerated (BCa) bootstrap interval of the mean, over the drawing of the values' images.
 
-    For two networks on the same images pass the differences image by image. To draw n values with replacement
-    is to draw how often each distinct value comes, from a multinomial distribution: the same bootstrap in
-    milliseconds where distinct values are few, as with correctness. Time and memory grow with their number
-    (80 kB for each). The resamples are the same in every call; swapping the networks mirrors the interval, but
-    for the resamples' chance where the mean is 0.
+    For two networks on the same images pass the differences image by image. By hand, for SciPy's would draw 100
+    million values, which takes seconds: to draw n values with replacement is to draw how often each distinct value
+    comes, from a multinomial distribution, in milliseconds where distinct values are few, as with correctness. Time
+    and memory grow with their number (80 kB for each). The resamples are the same in every call; swapping the
+    networks mirrors the interval, but for the resamples' chance where the mean is 0.
 
     Source: Efron 1987, "Better bootstrap confidence intervals"; scipy.stats.bootstrap(method="BCa").
 
@@ -131,16 +127,47 @@ def bootstrap(values: ArrayLike, confidence: float = 0.95) -> Interval:
     if len(distinct) == 1:
         return Interval(float(distinct[0]), float(distinct[0]))
     count = len(values)
-    estimate = counts @ distinct / count
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    mean = counts @ distinct / count
+    generator = np.random.default_rng(RESAMPLING_SEED)
     means = generator.multinomial(count, counts / count, RESAMPLES) @ distinct / count
     rounding = 1e-12 * np.abs(distinct).max()
-    bias = special.ndtri(((means < estimate - rounding).mean() + (means <= estimate + rounding).mean()) / 2)
-    deviations = distinct - estimate
+    bias = stats.norm.ppf(((means < mean - rounding).mean() + (means <= mean + rounding).mean()) / 2)
+    deviations = distinct - mean
     acceleration = counts @ deviations**3 / (6 * (counts @ deviations**2) ** 1.5)
-    z = bias + special.ndtri((1 + confidence) / 2) * np.array([-1, 1])
-    low, high = np.quantile(means, special.ndtr(bias + z / (1 - acceleration * z)))
+    z = bias + stats.norm.ppf((1 + confidence) / 2) * np.array([-1, 1])
+    low, high = np.quantile(means, stats.norm.cdf(bias + z / (1 - acceleration * z)))
     return Interval(float(low), float(high))
+
+
+def mean_interval(values: NDArray[np.float64], confidence: float = 0.95, largest: float = 1) -> Interval:
+    """Interval of the mean over the drawing of images, also where all images but a few have the same value.
+
+    `bootstrap`, unless fewer than FEWEST_DIFFERING images differ from all others: it never draws another image than
+    those it has seen. Then the share of images with another value is at most the upper limit of its Wilson interval,
+    and each of these has at most the largest value, or minus that.
+
+    Args:
+        values: by image, (n,).
+        confidence: between 0 and 1.
+        largest: that no value exceeds, nor minus that.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    common, others = float(distinct[counts.argmax()]), int(len(values) - counts.max())
+    if others >= FEWEST_DIFFERING:
+        return bootstrap(values, confidence)
+    share = wilson(others, len(values), confidence).high
+    return Interval(common - share * (largest + common), common + share * (largest - common))
+
+
+def independent_difference(first: float, of_first: Interval, second: float, of_second: Interval) -> Interval:
+    """Interval of `first` minus `second`, two independent estimates, from the interval of each at the same confidence.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach",
+    Statistics in Medicine 27 (the method of variance estimates recovery).
+    """
+    down = np.hypot(first - of_first.low, of_second.high - second)
+    up = np.hypot(of_first.high - first, second - of_second.low)
+    return Interval(float(first - second - down), float(first - second + up))
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -157,8 +184,9 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
         first: whether one network is right, (n,).
         second: whether the other is, on the same images, (n,).
     """
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+    only_one = int((first != second).sum())
+    only_first = int((first & ~second).sum())
+    return float(stats.binomtest(min(only_first, only_one - only_first), only_one).pvalue) if only_one else 1.0
 
 
 def image_sign_flip(differences: NDArray[np.integer]) -> float:
@@ -166,10 +194,11 @@ def image_sign_flip(differences: NDArray[np.integer]) -> float:
 
     McNemar's exact test for more than one training of each network: the image is what is drawn, and what the
     seeds get right on it is one value, so that it does not matter that all seeds share the images. The p-value is
-    the share of all 2^n ways to swap the two networks image by image in which the sum is as far from 0 as it is;
-    their distribution is computed by convolution. With one seed this is McNemar's test, to the last image. It is
-    exact where swapping the networks on an image changes nothing, and holds its level for many images where only
-    the mean is 0: the flipped sums have the variance of the sum. Nothing is said of other seeds.
+    the share of all 2^n ways to swap the two networks image by image in which the sum is as far from 0 as it is. By
+    hand, for SciPy's permutation_test would draw from these at random: the distribution of the sum is a convolution
+    of binomial ones. With one seed this is McNemar's test, to the last image. It is exact where swapping the
+    networks on an image changes nothing, and holds its level for many images where only the mean is 0: the flipped
+    sums have the variance of the sum. Nothing is said of other seeds.
 
     Source: Fisher 1935, "The design of experiments", section 21; Lehmann and Romano 2005, "Testing statistical
     hypotheses", section 15.2.
@@ -180,10 +209,8 @@ def image_sign_flip(differences: NDArray[np.integer]) -> float:
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     chances = np.ones(1)  # of each sum, from 0, of the sizes whose sign comes out positive
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        positive = np.arange(count + 1)
         binomial = np.zeros(size * count + 1)
-        logarithm = -special.betaln(positive + 1, count - positive + 1) - math.log(count + 1) - count * math.log(2)
-        binomial[::size] = np.exp(logarithm)
+        binomial[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
         chances = np.convolve(chances, binomial)
     sums = 2 * np.arange(len(chances)) - (len(chances) - 1)
     return min(1.0, float(chances[np.abs(sums) >= abs(int(differences.sum()))].sum()))
@@ -206,23 +233,23 @@ def seed_interval(differences: ArrayLike, confidence: float = 0.95) -> Interval 
     values = np.asarray(differences, np.float64)
     if len(values) < 2:
         return None
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2) * error)
-    return Interval(float(values.mean()) - half, float(values.mean()) + half)
+    if np.ptp(values) < 1e-12:  # equal but for rounding, of which SciPy would warn
+        return Interval(float(values[0]), float(values[0]))
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    return Interval(float(low), float(high))
 
 
-def sign_flip(differences: ArrayLike) -> float | None:
-    """Exact sign-flip (permutation) test that the mean difference over seeds is 0: the two-sided p-value.
+def seed_sign_flip(differences: ArrayLike) -> float | None:
+    """Sign-flip (permutation) test that the mean difference over seeds is 0: the two-sided p-value.
 
-    The share of all 2^seeds ways to swap the two networks seed by seed in which the sum is as far from 0 as it is.
-    It can't be smaller than 2^(1 - seeds): no result of 5 seeds is below 0.0625.
+    The share of all 2^seeds ways to swap the two networks seed by seed in which the sum is as far from 0 as it is;
+    of more than 13 seeds, the share of RESAMPLES such ways, drawn at random but the same in every call. It can't be
+    smaller than 2^(1 - seeds): no result of 5 seeds is below 0.0625.
 
-    Source: Fisher 1935, "The design of experiments", section 21; scipy.stats.permutation_test with
-    permutation_type="samples".
+    Source: Fisher 1935, "The design of experiments", section 21; scipy.stats.permutation_test.
 
     Args:
-        differences: of the two networks' accuracies, by seed, (seeds,). Equal sums are counted together, so that
-            time grows with the images for accuracies; for numbers without a common unit it doubles with each seed.
+        differences: of the two networks' accuracies, by seed, (seeds,).
 
     Returns:
         None for one seed, which says nothing of others.
@@ -230,12 +257,10 @@ def sign_flip(differences: ArrayLike) -> float | None:
     values = np.asarray(differences, np.float64)
     if len(values) < 2:
         return None
-    sums, chances = np.zeros(1), np.ones(1)
-    for value in values:
-        sums, where = np.unique(np.concatenate([sums - value, sums + value]), return_inverse=True)
-        chances = np.bincount(where, np.tile(chances / 2, 2)).astype(np.float64)
-    rounding = 1e-9 * np.abs(values).max()
-    return min(1.0, float(chances[np.abs(sums) >= abs(values.sum()) - rounding].sum()))
+    flipped = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, rng=RESAMPLING_SEED
+    )
+    return float(flipped.pvalue)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -244,8 +269,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     To reject where the adjusted value is at most alpha keeps the chance of any false rejection at alpha, however
     the tests depend on each other.
 
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure"; statsmodels'
-    multipletests(method="holm"), which takes longer to import than everything here.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure"; SciPy has it not.
     """
     p = np.asarray(p_values, np.float64)
     order = p.argsort(kind="stable")
@@ -286,36 +310,73 @@ def variation(correct: NDArray[np.bool_]) -> Variation:
     return Variation(seeds, math.sqrt((accuracies * (1 - accuracies)).mean() / correct.shape[1]))
 
 
-class Comparison(NamedTuple):
+class Estimate(NamedTuple):
+    """The mean over seeds and images of what was measured on each, with what else it could have been.
+
+    Attributes:
+        value: the mean.
+        images: how many it was measured on.
+        test_interval: over the drawing of test images, for these seeds (`mean_interval`).
+        seed_interval: over the drawing of seeds, on these images; None for one seed.
+        by_seed: the mean of each seed, (seeds,).
+    """
+
+    value: float
+    images: int
+    test_interval: Interval
+    seed_interval: Interval | None
+    by_seed: NDArray[np.float64]
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """Those that there are."""
+        return [interval for interval in (self.test_interval, self.seed_interval) if interval]
+
+
+def estimate(values: NDArray[np.float64], confidence: float = 0.95, largest: float = 1) -> Estimate:
+    """Estimate a mean over seeds and images.
+
+    Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks" (both sources of
+    variation); those of the parts stand there.
+
+    Args:
+        values: by seed and image, (seeds, n).
+        confidence: of each interval, between 0 and 1.
+        largest: that no value exceeds, nor minus that.
+    """
+    by_seed = values.mean(1)
+    return Estimate(
+        float(values.mean()),
+        values.shape[1],
+        mean_interval(values.mean(0), confidence, largest),
+        seed_interval(by_seed, confidence),
+        by_seed,
+    )
+
+
+class PairedDifference(NamedTuple):
     """How two networks differ in accuracy: first minus second, as shares of 1.
 
     Attributes:
-        difference: of the accuracies, mean over seeds.
-        test_interval: of the difference, over the drawing of test images, for these seeds (`bootstrap`).
-        seed_interval: of the difference, over the drawing of seeds, on these images; None for one seed.
+        estimate: of the difference, with its intervals.
         p_value: that the difference is 0, over the drawing of test images: McNemar's exact test, for several
             seeds its extension `image_sign_flip`. Not corrected for other comparisons (`holm`).
-        sign_flip: the same over the drawing of seeds; None for one seed.
-        by_seed: the difference for each seed, (seeds,).
-        fixed: images that of the first seed's networks only the first gets right.
-        broken: images that of the first seed's networks only the second gets right.
+        seed_p_value: the same over the drawing of seeds (`seed_sign_flip`); None for one seed.
+        only_first_right: images that of the first seed's networks only the first gets right.
+        only_second_right: images that of the first seed's networks only the second gets right.
     """
 
-    difference: float
-    test_interval: Interval
-    seed_interval: Interval | None
+    estimate: Estimate
     p_value: float
-    sign_flip: float | None
-    by_seed: NDArray[np.float64]
-    fixed: int
-    broken: int
+    seed_p_value: float | None
+    only_first_right: int
+    only_second_right: int
 
 
-def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float = 0.95) -> Comparison:
+def paired_difference(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float = 0.95
+) -> PairedDifference:
     """Compare two networks on the same test images, seed by seed.
-
-    Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks" (paired comparison,
-    both sources of variation); those of the parts stand there.
 
     Args:
         first: whether each image is recognised, (seeds, n).
@@ -327,16 +388,12 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: flo
     """
     if first.shape != second.shape:
         raise ValueError(f"results of other seeds or images: (seeds, images) is {first.shape} and {second.shape}")
-    seeds, images = first.shape
-    surplus = first.sum(0, dtype=np.int64) - second.sum(0, dtype=np.int64)
-    by_seed = (first.sum(1, dtype=np.int64) - second.sum(1, dtype=np.int64)) / images
-    return Comparison(
-        difference=int(surplus.sum()) / (seeds * images),
-        test_interval=bootstrap(surplus / seeds, confidence),
-        seed_interval=seed_interval(by_seed, confidence),
-        p_value=mcnemar(first[0], second[0]) if seeds == 1 else image_sign_flip(surplus),
-        sign_flip=sign_flip(by_seed),
-        by_seed=by_seed,
-        fixed=int((first[0] & ~second[0]).sum()),
-        broken=int((second[0] & ~first[0]).sum()),
+    differences = first.astype(np.int64) - second
+    found = estimate(differences.astype(np.float64), confidence)
+    return PairedDifference(
+        found,
+        mcnemar(first[0], second[0]) if len(first) == 1 else image_sign_flip(differences.sum(0)),
+        seed_sign_flip(found.by_seed),
+        int((first[0] & ~second[0]).sum()),
+        int((second[0] & ~first[0]).sum()),
     )

@@ -1,4 +1,4 @@
-"""Results with planted accuracies, for tests of what is concluded from results. Not a test file."""
+"""Results with planted accuracies, for tests of what is concluded from results."""
 
 from collections.abc import Sequence
 from typing import Any

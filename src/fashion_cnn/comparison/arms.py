@@ -1,4 +1,4 @@
-"""The study, computed once: the arms side by side, compared and judged. Numbers only; the report words them."""
+"""The arms side by side, compared and judged: every number is computed here, once. The report words them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -6,14 +6,19 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion_cnn.comparison import analysis, claims
-from fashion_cnn.comparison.analysis import Comparison, Interval, Variation
-from fashion_cnn.comparison.claims import Claim, correct
+from fashion_cnn.comparison import claims, statistics
+from fashion_cnn.comparison.claims import Claim
+from fashion_cnn.comparison.statistics import Interval, PairedDifference, Reliability, Variation
+from fashion_cnn.core.params import ARMS, FIXED_ARMS
 from fashion_cnn.core.results import Result
 
-ARMS: Final = ("baseline", "cnn3", "cnn5", "candidate")
-PAIRS: Final = (("cnn3", "baseline"), ("cnn5", "baseline"), ("cnn5", "cnn3"))
-CANDIDATE_PAIRS: Final = (("candidate", "baseline"), ("candidate", "cnn3"))
+PAIRS: Final = (
+    ("cnn3", "baseline"),
+    ("cnn5", "baseline"),
+    ("cnn5", "cnn3"),
+    ("candidate", "baseline"),
+    ("candidate", "cnn3"),
+)
 DISAGREEING: Final = (("cnn3", "baseline"), ("baseline", "cnn3"), ("cnn3", "cnn5"), ("cnn5", "cnn3"))  # right, wrong
 DISAGREEMENTS_SHOWN: Final = 8
 DIGITS: Final = 6
@@ -31,43 +36,47 @@ class Row(NamedTuple):
     """One arm in the comparison; accuracies are shares, losses are in nats, means over seeds.
 
     Attributes:
-        arm: its name.
-        same_as: the fixed arm whose result the candidate reuses, if it does.
         kernel: the size of its kernels; None for the dense network.
         accuracies: on the test images, one a seed.
         accuracy: on the test images.
         interval: of the accuracy of one training, over the drawing of test images (Wilson, 95%).
         variation: of the accuracy of one training, with the seed and with the test images.
+        class_accuracy: share of each class's test images that is recognised, (10,).
+        confusion: test images of all seeds, by true class (rows) and predicted class, (10, 10).
+        reliability: what predictions claim and hold, by confidence.
         metrics: the arm's, as in `Result`.
     """
 
-    arm: str
-    same_as: str | None
     kernel: int | None
     accuracies: list[float]
     accuracy: float
     interval: Interval
     variation: Variation
+    class_accuracy: NDArray[np.float64]
+    confusion: NDArray[np.int64]
+    reliability: Reliability
     metrics: Mapping[str, Any]
 
 
-class Study(NamedTuple):
-    """Everything that the figures and both documents show.
+class Comparison(NamedTuple):
+    """Everything that the tables, the figures and both documents show.
 
     Attributes:
         arms: each of ARMS to its result.
-        rows: the arms side by side.
-        comparisons: pairs of arms, the first minus the second, on the test images.
+        rows: the same, side by side.
+        same_as: the fixed arm whose result the candidate reuses, if it does.
+        differences: pairs of arms, the first minus the second, on the test images.
         claims: judged.
         settings: the sections of params.yaml that made the results.
         data: what the stage eda measured, reports/eda/metrics.json.
-        digests: SHA-256 of what decided the results, by name: splits, code and parameters.
+        digests: SHA-256 of what decided the results beside the code, by name: splits and parameters.
         disagreements: pairs of arms, the right and the wrong one, to images on which they disagree.
     """
 
     arms: Mapping[str, Result]
-    rows: Sequence[Row]
-    comparisons: Mapping[tuple[str, str], Comparison]
+    rows: Mapping[str, Row]
+    same_as: str | None
+    differences: Mapping[tuple[str, str], PairedDifference]
     claims: Sequence[Claim]
     settings: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -75,19 +84,24 @@ class Study(NamedTuple):
     disagreements: Mapping[tuple[str, str], Sequence[Disagreement]]
 
     @property
-    def shown(self) -> dict[str, Row]:
+    def shown_rows(self) -> dict[str, Row]:
         """The arms that are networks of their own: a candidate that is a fixed arm is not shown twice."""
-        return {row.arm: row for row in self.rows if row.same_as is None}
+        return {arm: row for arm, row in self.rows.items() if not (arm == "candidate" and self.same_as)}
+
+    @property
+    def shown_differences(self) -> dict[tuple[str, str], PairedDifference]:
+        """Those between arms that are shown."""
+        return {pair: found for pair, found in self.differences.items() if set(pair) <= self.shown_rows.keys()}
 
 
-def examine(
+def compare(
     arms: Mapping[str, Result],
     settings: Mapping[str, Any],
     data: Mapping[str, Any],
     digests: Mapping[str, str],
     test_images: NDArray[np.uint8],
-) -> Study:
-    """Compute everything there is to show; `arms` holds one of each of ARMS, the rest is as in `Study`.
+) -> Comparison:
+    """Compute everything there is to show; arguments as in `Comparison`.
 
     Args:
         arms: results.
@@ -96,47 +110,44 @@ def examine(
         digests: by name.
         test_images: uint8 (n, 28, 28), in the order of the results.
     """
-    table = rows(arms)
-    pairs = PAIRS if table[-1].same_as else PAIRS + CANDIDATE_PAIRS
-    right = {arm: correct(result) for arm, result in arms.items()}
-    return Study(
+    differences = {
+        (first, second): statistics.paired_difference(arms[first].correct, arms[second].correct, claims.CONFIDENCE)
+        for first, second in PAIRS
+    }
+    return Comparison(
         arms,
-        table,
-        {(one, other): claims.compare(right[one], right[other]) for one, other in pairs},
-        claims.judge(arms, settings),
+        {arm: _row(arms[arm]) for arm in ARMS},
+        reused_arm(arms),
+        differences,
+        claims.judge(arms, differences, settings),
         settings,
         data,
         digests,
-        {(one, other): disagreements(arms[one], arms[other], test_images) for one, other in DISAGREEING},
+        {(right, wrong): disagreements(arms[right], arms[wrong], test_images) for right, wrong in DISAGREEING},
     )
 
 
-def same_arm(arms: Mapping[str, Result]) -> str | None:
+def reused_arm(arms: Mapping[str, Result]) -> str | None:
     """Name the fixed arm whose result the candidate reuses, if it does."""
     candidate = arms["candidate"]
-    for arm in ("cnn3", "cnn5"):
-        fixed = arms[arm]
-        if fixed.metrics == candidate.metrics and np.array_equal(fixed.probabilities, candidate.probabilities):
+    for arm in FIXED_ARMS:
+        same_metrics = arms[arm].metrics == candidate.metrics
+        if same_metrics and np.array_equal(arms[arm].probabilities, candidate.probabilities):
             return arm
     return None
 
 
-def rows(arms: Mapping[str, Result]) -> list[Row]:
-    """The arms side by side; `arms` holds one of each of ARMS."""
-    return [_row(arm, arms[arm], same_arm(arms) if arm == "candidate" else None) for arm in ARMS]
-
-
-def _row(arm: str, result: Result, same_as: str | None) -> Row:
-    right = correct(result)
-    images = right.shape[1]
+def _row(result: Result) -> Row:
+    right = result.correct
     return Row(
-        arm,
-        same_as,
         result.metrics.get("kernel"),
         right.mean(1).tolist(),
         float(right.mean()),
-        analysis.wilson(round(right.sum() / len(right)), images),
-        analysis.variation(right),
+        statistics.wilson(round(right.sum() / len(right)), right.shape[1]),
+        statistics.variation(right),
+        statistics.class_accuracy(result.probabilities, result.labels),
+        statistics.confusion_matrix(result.labels, result.probabilities.argmax(-1)),
+        statistics.reliability(result.probabilities, result.labels),
         result.metrics,
     )
 
@@ -149,26 +160,25 @@ def disagreements(right: Result, wrong: Result, images: NDArray[np.uint8]) -> li
         wrong: the arm that is not.
         images: the test images, uint8 (n, 28, 28).
     """
-    answers, others = (result.probabilities[0].argmax(-1) for result in (right, wrong))
-    labels = right.labels
-    (differing,) = np.nonzero((answers == labels) & (others != labels))
+    (differing,) = np.nonzero(right.correct[0] & ~wrong.correct[0])
     surest = differing[np.argsort(-wrong.probabilities[0].max(-1)[differing], kind="stable")][:DISAGREEMENTS_SHOWN]
-    return [Disagreement(images[at], int(labels[at]), int(others[at])) for at in surest]
+    answers = wrong.probabilities[0].argmax(-1)
+    return [Disagreement(images[at], int(right.labels[at]), int(answers[at])) for at in surest]
 
 
-def headline(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def headline(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
     """What `dvc metrics diff` shows in review: a few numbers of every arm."""
     metrics: dict[str, dict[str, Any]] = {
-        row.arm: {
+        arm: {
             "test_accuracy": round(row.metrics["test_accuracy"], DIGITS),
             "test_loss": round(row.metrics["test_loss"], DIGITS),
             "parameters": row.metrics["parameters"],
         }
-        for row in table
+        for arm, row in rows.items()
     }
-    accuracy = {row.arm: row.metrics["test_accuracy"] for row in table}
+    accuracy = {arm: row.metrics["test_accuracy"] for arm, row in rows.items()}
     metrics["candidate"] = {
-        "kernel": table[-1].kernel,
+        "kernel": rows["candidate"].kernel,
         **metrics["candidate"],
         "accuracy_minus_baseline": round(accuracy["candidate"] - accuracy["baseline"], DIGITS),
         "accuracy_minus_cnn3": round(accuracy["candidate"] - accuracy["cnn3"], DIGITS),

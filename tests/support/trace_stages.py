@@ -1,8 +1,8 @@
 """Runs stages in the present folder and prints, as JSON, what each one read: parameters, files, TensorFlow or not.
 
-    python tests/trace_stages.py STAGE[:ARGUMENT[:NAME=VALUE]] ...
+    python tests/support/trace_stages.py STAGE[:ARGUMENT[:NAME=VALUE]] ...
 
-A value after the argument changes one top-level parameter for that run. Not a test file: test_laws.py calls it in a
+A value after the argument changes one top-level parameter for that run. test_laws.py calls it in a
 process of its own, because a stage is a program, and because what a process imported can't be taken back.
 """
 

@@ -1,0 +1,130 @@
+"""The comparison in words: names, the answer, cautions and judged claims, in either language."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from fashion_cnn.comparison import arms, claims, figures, statistics
+from fashion_cnn.comparison.arms import Comparison, Row
+from fashion_cnn.comparison.claims import Claim, Measure
+from fashion_cnn.reporting.language import Language
+
+FEW_IMAGES: Final = 2000  # below, a difference of a point is within the interval of any two networks
+
+
+def kernel_size(kernel: int | None) -> str:
+    """Write a kernel's size as people do: 3 by 3 pixels; nothing for a network without kernels."""
+    return f"{kernel}×{kernel}" if kernel else ""
+
+
+def labels(rows: Mapping[str, Row], language: Language, where: str = "arms") -> dict[str, str]:
+    """The name of each arm for people; `where` is arms, or arms.inline for its name within a sentence."""
+    kinds = {arm: "cnn" if arm.startswith("cnn") else arm for arm in rows}
+    return {arm: language.text(f"{where}.{kinds[arm]}", size=kernel_size(row.kernel)) for arm, row in rows.items()}
+
+
+def answer(comparison: Comparison, language: Language) -> str:
+    """Answer the question in one sentence, as the verdicts go: what the convolution buys, what the kernel changes."""
+    verdicts = {claim.name: claim.verdict for claim in comparison.claims}
+    if comparison.settings["data"]["permute_pixels"]:
+        key = f"answer.permuted.{verdicts['spatial_structure']}"
+    else:
+        key = f"answer.{verdicts['cnn_beats_dense']}"
+    small, large, dense = (comparison.rows[arm] for arm in ("cnn3", "cnn5", "baseline"))
+    beginning = language.text(
+        key,
+        small=kernel_size(small.kernel),
+        accuracy=language.percent(small.accuracy, 2),
+        baseline=language.percent(dense.accuracy, 2),
+        images=language.integer(len(comparison.arms["cnn3"].labels)),
+        magnitude=language.points(abs(small.accuracy - dense.accuracy), signed=False),
+    )
+    return language.text(
+        f"answer.kernel.{verdicts['kernel']}",
+        beginning=beginning,
+        large=kernel_size(large.kernel),
+        difference=language.points(large.accuracy - small.accuracy),
+    )
+
+
+def caution(comparison: Comparison, language: Language) -> str:
+    """Say what these numbers can't show, in words that fit the number of seeds and of images."""
+    constant = constants(comparison, language)
+    seeds, images = comparison.arms["cnn3"].probabilities.shape[:2]
+    text = language.text("caution.one_seed" if seeds == 1 else "caution.several", **constant)
+    return f"{text} {language.text('caution.small', **constant)}" if images < FEW_IMAGES else text
+
+
+def constants(comparison: Comparison, language: Language) -> dict[str, str]:
+    """What texts name whatever the results: the numbers of the rule, of what is measured and of what is shown."""
+    result, names = comparison.arms["cnn3"], labels(comparison.rows, language, "arms.inline")
+    seeds = len(result.probabilities)
+    return {
+        "cnn3": names["cnn3"],
+        "confidence": language.percent(claims.CONFIDENCE, 1),
+        "differing": language.integer(statistics.FEWEST_DIFFERING),
+        "family": language.integer(len(claims.FAMILY)),
+        "farthest": language.integer(result.correct_when_shifted.shape[2] - 1),
+        "fewest": language.integer(claims.FEWEST_IMAGES),
+        "images": language.integer(len(result.labels)),
+        "invariant": language.points(claims.INVARIANT, 0, signed=False),
+        "least": language.decimal(2.0 ** (1 - seeds), 3),
+        "negligible": language.points(claims.NEGLIGIBLE, 1, signed=False),
+        "rare": language.percent(figures.RARE, 1),
+        "resamples": language.integer(statistics.RESAMPLES),
+        "seeds": language.integer(seeds),
+        "shift": language.integer(claims.SHIFT),
+        "shifted": language.integer(result.correct_when_shifted.shape[3]),
+        "shown": language.integer(arms.DISAGREEMENTS_SHOWN),
+        "training": language.integer(result.correct_on_training.shape[1]),
+    }
+
+
+class ClaimInWords(NamedTuple):
+    """A claim in words."""
+
+    name: str
+    topic: str
+    verdict: str
+    claim: str
+    criterion: str
+    meaning: str
+    evidence: list[str]
+    command: str | None
+
+
+def judged(claim: Claim, names: Mapping[str, str], constant: Mapping[str, str], language: Language) -> ClaimInWords:
+    """Word a judged claim; `names` are those of the arms within a sentence, `constant` is what `constants` gives."""
+    key = f"claims.{claim.name}"
+
+    def say(key: str, **values: str) -> str:
+        return language.text(key, **constant, **values)
+
+    return ClaimInWords(
+        claim.name,
+        claim.topic,
+        claim.verdict,
+        say(f"{key}.claim"),
+        say("claims.criterion", criterion=say(f"{key}.criterion")),
+        say(f"reasons.{claim.reason}" if claim.reason else f"{key}.{claim.verdict}"),
+        [_measured(measure, names, constant, language) for measure in claim.evidence],
+        claim.command,
+    )
+
+
+def _measured(measure: Measure, names: Mapping[str, str], constant: Mapping[str, str], language: Language) -> str:
+    """A number in words, with its intervals."""
+    first, second = names[measure.arms[0]], names[measure.arms[-1]]
+    what = language.text(f"measures.{measure.name}", first=first, second=second, **constant)
+    signed = measure.name.endswith("difference")
+    if isinstance(measure.value, int):
+        return f"{what}: {language.decimal(measure.value, 0, signed=signed)}"
+    number = language.text("measures.points", value=language.points(measure.value, signed=signed))
+    if measure.estimate is None:
+        return f"{what}: {number}"
+    found = [("test", measure.estimate.test_interval), ("seeds", measure.estimate.seed_interval)]
+    intervals = [
+        language.text(f"measures.{kind}", low=language.points(interval.low), high=language.points(interval.high))
+        for kind, interval in found
+        if interval
+    ]
+    return f"{what}: {number} ({'; '.join(intervals)})"

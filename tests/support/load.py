@@ -1,0 +1,37 @@
+"""Asks an endpoint without a pause, until standard input ends: a line for every answer, at last what came.
+
+python tests/support/load.py ACCESS ENDPOINT; ACCESS is JSON, what `boto3.client` needs.
+"""
+
+import json
+import sys
+import threading
+
+import boto3
+from botocore.config import Config
+
+once = Config(retries={"total_max_attempts": 1})
+client = boto3.client("sagemaker-runtime", config=once, **json.loads(sys.argv[1]))
+stop = threading.Event()
+seen: list[str] = []
+failures: list[str] = []
+
+
+def ask() -> None:
+    while not stop.is_set():
+        try:
+            answer = client.invoke_endpoint(EndpointName=sys.argv[2], Body=b"x")
+            seen.append(json.loads(answer["Body"].read())["model"])
+        except Exception as error:
+            failures.append(repr(error))
+        print(flush=True)
+
+
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads:
+    thread.start()
+sys.stdin.read()
+stop.set()
+for thread in threads:
+    thread.join()
+print(json.dumps({"seen": {model: seen.count(model) for model in seen}, "last": seen[-1], "failures": failures}))

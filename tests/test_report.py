@@ -1,0 +1,137 @@
+"""The report in words: its answer, its cautions and tables, on a page that needs no network."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_cnn.comparison import report, statistics, words
+from fashion_cnn.comparison.panels import panels
+from fashion_cnn.core.params import ARMS
+from fashion_cnn.reporting.language import Language
+from fashion_cnn.stages import compare
+from support.reports import (
+    LANGUAGES,
+    TEST_IMAGES,
+    compare_arms,
+    content,
+    make_arms,
+    make_reports,
+    page_about,
+    page_of,
+    two_seeds,
+)
+from support.results import ENVIRONMENT, drawn, first, result
+
+
+def test_the_answer_says_how_much_and_as_the_verdicts_go() -> None:
+    english = Language.load("en")
+    answer = words.answer(compare_arms(make_arms()), english)
+    assert answer.startswith("Convolutions help: with 3×3 kernels the network recognises 90.00% of 200 test images")
+    assert "10.00 points more than the dense network (80.00%)" in answer
+    assert answer.endswith("whether 5×5 kernels change that can't be told from this run (−1.00 points).")
+    worse = {"baseline": result(first([190], TEST_IMAGES))}
+    assert "do not help here" in words.answer(compare_arms(make_arms() | worse), english)
+    equal = {"cnn3": result(drawn(0.8, TEST_IMAGES, 1), 3), "baseline": result(drawn(0.8, TEST_IMAGES, 2))}
+    assert words.answer(compare_arms(make_arms() | equal), english).startswith("Whether convolutions help stays open")
+    best = {"cnn5": result(first([199], TEST_IMAGES), 5)}
+    assert words.answer(compare_arms(make_arms() | best), english).endswith("5×5 kernels change that by +9.50 points.")
+
+
+def test_the_answer_of_a_permuted_run_is_about_the_order_of_pixels() -> None:
+    better = {"baseline": result(first([195], TEST_IMAGES))}
+    answer = words.answer(compare_arms(make_arms() | better, permute_pixels=True), Language.load("en"))
+    assert answer.startswith("Convolutions live on the order of the pixels")
+
+
+def test_one_seed_is_called_what_it_is() -> None:
+    summary = report.markdown(compare_arms(make_arms()), Language.load("en"))
+    assert "one seed cannot show" in summary
+    assert "±" not in summary
+    low, high = statistics.wilson(180, TEST_IMAGES)
+    assert f"{100 * low:.2f}–{100 * high:.2f}%" in summary
+
+
+def test_several_seeds_are_given_with_their_standard_deviation_and_interval() -> None:
+    arms = make_arms() | {
+        "baseline": result(first([150, 160], TEST_IMAGES)),
+        "cnn3": result(first([180, 184], TEST_IMAGES), 3),
+        "cnn5": result(first([170, 172], TEST_IMAGES), 5),
+        "candidate": result(first([180, 184], TEST_IMAGES), 3),
+    }
+    comparison = compare_arms(arms)
+    summary = report.markdown(comparison, Language.load("en"))
+    assert f"| 91.00% ± {2 / np.sqrt(2):.2f} |" in summary
+    assert "trained 2 times" in summary
+    assert "one seed cannot show" not in summary
+    interval = comparison.differences["cnn3", "baseline"].estimate.seed_interval
+    assert interval is not None
+    assert f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}".replace("-", "−") in summary
+
+
+def test_a_reused_candidate_is_called_the_same_and_not_drawn_twice(repository: Path) -> None:
+    compare.main()
+    summary = (repository / "reports/comparison/summary.md").read_text()
+    assert "The candidate, the CNN that the parameter `kernel` describes, is CNN 3×3 here" in summary
+    for figure in (repository / "reports/comparison").glob("*.svg"):
+        assert "Candidate" not in figure.read_text(), figure.name
+    assert "Candidate" not in page_of(repository / "reports")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_opens_without_network_and_can_be_read_aloud(reports: Path, spanish: Path, language: str) -> None:
+    page = page_of(reports if language == "en" else spanish)
+    assert f'<html lang="{language}">' in page
+    assert len(page.encode()) < 3_000_000
+    assert not re.search(
+        r'https?:(?!//www\.w3\.org)|<script|<link(?! rel="icon" href="data:,")|@import|url\((?!#)', page
+    )
+    images = re.findall(r"<svg [^>]*>", page)
+    assert all(re.search(r'role="img" aria-label="[^"]{20,}"', image) for image in images)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(ids)
+
+
+def test_the_page_shows_every_drawn_figure(reports: Path) -> None:
+    drawn_figures = {file.removesuffix(".svg") for file in content(reports) if file.endswith(".svg")}
+    shown = panels(compare_arms(two_seeds()), Language.load("en"))
+    assert {f"{'comparison' if panel.draw else 'eda'}/{panel.name}" for panel in shown} == drawn_figures
+    assert page_of(reports).count("<svg ") == len(drawn_figures)
+
+
+def test_the_page_names_parameters_versions_and_digests(reports: Path) -> None:
+    page = page_of(reports)
+    manifest = json.loads((reports.parent / "data/prepared/manifest.json").read_text())
+    assert manifest["test"]["sha256"] in page
+    assert "<code>train.batch_size</code></th><td><code>128</code></td>" in page
+    assert "<td>2.21.0</td>" in page
+    assert "<td>float32</td>" in page
+    assert "Which code trained them is said by <code>dvc.lock</code> and the commit" in page
+
+
+def test_arms_from_different_machines_are_listed_apart(reports: Path) -> None:
+    elsewhere = result(first([181], TEST_IMAGES), 3, environment=ENVIRONMENT | {"keras": "<b>9</b>"})
+    page = page_about(make_arms(elsewhere), reports)
+    assert "Dense network, CNN 3×3, CNN 5×5</th>" in page
+    assert "Candidate 3×3</th>" in page
+    assert "&lt;b&gt;9&lt;/b&gt;" in page
+
+
+def test_a_permuted_run_says_so_at_the_top(reports: Path) -> None:
+    assert 'class="notice"' not in page_about(make_arms(), reports)
+    permuted = page_about(make_arms(), reports, permute_pixels=True)
+    assert permuted.index('class="notice"') < permuted.index("<main>")
+
+
+@pytest.mark.parametrize("images", [1, 20])
+def test_a_handful_of_images_still_makes_a_report(images: int, tmp_path: Path) -> None:
+    arms = {
+        arm: result(drawn(0.7, images, seed), kernel)
+        for seed, (arm, kernel) in enumerate(zip(ARMS, (None, 3, 5, 7), strict=True))
+    }
+    page = page_of(make_reports(tmp_path, arms, test_images=images))
+    assert "supported</strong>" in page
+    assert not re.search(r"\b(nan|NaN|None)\b", page)

@@ -35,7 +35,7 @@ from fashion_cnn.localsagemaker.page import routes
 from fashion_cnn.reporting.style import STYLES
 from fashion_cnn.serving import bodies, bundle, inference
 from support import linear_model
-from support.browser import chromium, emulate
+from support.browser import chromium, emulate, violations
 from support.cloud import EmbeddedCloud
 from support.repository import SOURCE, random_images
 
@@ -483,35 +483,12 @@ def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: Emb
     assert request(cloud, "POST", "/demo/picture", origin, b"x")[0] == 415
 
 
-CONTRASTS = """
-    const channels = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
-    const luminance = (colour) => {
-        const [r, g, b] = colour.map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const background = (node) => {
-        const colour = channels(getComputedStyle(node).backgroundColor);
-        return colour.length === 3 || !node.parentElement ? colour : background(node.parentElement);
-    };
-    document.querySelectorAll("main .notice").forEach((notice) => { notice.hidden = false; });
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const found = [];
-    while (texts.nextNode()) {
-        const node = texts.currentNode.parentElement;
-        if (!texts.currentNode.data.trim() || !node.getClientRects().length) continue;
-        const pair = [channels(getComputedStyle(node).color), background(node)].map((c) => luminance(c.slice(0, 3)));
-        found.push([(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), texts.currentNode.data.trim()]);
-    }
-    return found;
-"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_is_readable_in_light_and_dark(demo: Page, scheme: str) -> None:
+def test_the_page_is_accessible_in_light_and_dark(demo: Page, scheme: str) -> None:
     emulate(demo.driver, 1000, scheme)
-    found = demo.driver.execute_script(CONTRASTS)
-    assert len(found) > 60
-    assert min(found)[0] >= 4.5, min(found)  # WCAG 2.2, success criterion 1.4.3
+    every_notice = "document.querySelectorAll('main .notice').forEach((notice) => { notice.hidden = false; })"
+    demo.driver.execute_script(every_notice)
+    assert violations(demo.driver) == []
     dark = demo.driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
     assert dark == (scheme == "dark")
 
@@ -523,11 +500,6 @@ def test_a_phone_shows_the_whole_page_without_scrolling_sideways(demo: Page) -> 
             .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.textContent);
     """
     assert demo.driver.execute_script(cut) == []
-
-
-def test_everything_that_can_be_used_has_a_name(demo: Page) -> None:
-    for control in demo.all("button, input, select, canvas[role=img]"):
-        assert control.accessible_name.strip()
 
 
 def test_every_arm_has_the_colour_of_the_figures(demo: Page) -> None:

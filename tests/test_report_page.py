@@ -8,10 +8,9 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium_axe_python import Axe
 
 from fashion_cnn.core.results import Result
-from support.browser import chromium, emulate
+from support.browser import chromium, emulate, violations
 from support.reports import LANGUAGES, make_reports
 from support.results import drawn, result
 
@@ -68,11 +67,7 @@ def test_the_page_is_accessible_and_without_errors(
 ) -> None:
     browser.open(pages[language], width, scheme)
     assert browser.driver.get_log("browser") == []
-    axe = Axe(browser.driver)
-    axe.inject()
-    found = axe.run()
-    assert found["passes"], "axe has looked"
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]] == []
+    assert violations(browser.driver) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

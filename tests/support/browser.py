@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from selenium import webdriver
+from selenium_axe_python import Axe
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -44,3 +45,12 @@ def emulate(driver: webdriver.Chrome, width: int, scheme: str = "light", media: 
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+
+
+def violations(driver: webdriver.Chrome) -> list[tuple[str, list[str]]]:
+    """What of the page axe-core finds wrong: rules, with the elements that break them."""
+    axe = Axe(driver)
+    axe.inject()
+    found = axe.run()
+    assert found["passes"], "axe has looked"
+    return [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]]

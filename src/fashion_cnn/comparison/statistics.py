@@ -8,6 +8,7 @@ import math
 from typing import Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -75,10 +76,7 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 
 def _group_means(groups: NDArray[np.integer], values: NDArray[np.generic], count: int) -> NDArray[np.float64]:
     """Mean of the values of each group from 0 to count - 1: (count,), nan for an empty group."""
-    sizes = np.bincount(groups, minlength=count)
-    means = np.full(count, np.nan)
-    np.divide(np.bincount(groups, values, count), sizes, out=means, where=sizes > 0)
-    return means
+    return pd.Series(values).groupby(groups).mean().reindex(range(count)).to_numpy(np.float64)
 
 
 class Interval(NamedTuple):

@@ -3,6 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fashion_cnn.core.dataset import Images
@@ -36,17 +37,16 @@ class Duplicates(NamedTuple):
     other_label: int
 
 
-def _labels_by_content(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> dict[bytes, list[int]]:
-    groups: dict[bytes, list[int]] = {}
-    for image, label in zip(images, labels.tolist(), strict=True):
-        groups.setdefault(image.tobytes(), []).append(label)
-    return groups
+def _by_content(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Any:
+    """The labels of images, grouped by their bytes."""
+    return pd.Series(labels).groupby([image.tobytes() for image in images])
 
 
 def duplicates_within(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Duplicates:
     """Count the images, uint8 (n, 28, 28), that equal another one of them pixel by pixel."""
-    copies = [group for group in _labels_by_content(images, labels).values() if len(group) > 1]
-    return Duplicates(sum(map(len, copies)), sum(len(group) for group in copies if len(set(group)) > 1))
+    groups = _by_content(images, labels).agg(["size", "nunique"])
+    copies = groups[groups["size"] > 1]
+    return Duplicates(int(copies["size"].sum()), int(copies["size"][copies["nunique"] > 1].sum()))
 
 
 def duplicates_between(
@@ -56,13 +56,10 @@ def duplicates_between(
     labels: NDArray[np.integer],
 ) -> Duplicates:
     """Count the `images`, uint8 (n, 28, 28), that equal one of the `known` ones pixel by pixel."""
-    groups = _labels_by_content(known, known_labels)
-    others = [
-        set(groups[content]) != {label}
-        for image, label in zip(images, labels.tolist(), strict=True)
-        if (content := image.tobytes()) in groups
-    ]
-    return Duplicates(len(others), sum(others))
+    groups = _by_content(known, known_labels).agg(["nunique", "first"])
+    wanted = pd.DataFrame({"label": labels}, index=[image.tobytes() for image in images])
+    found = wanted.join(groups, how="inner")
+    return Duplicates(len(found), int(((found["nunique"] > 1) | (found["first"] != found["label"])).sum()))
 
 
 class Nearest(NamedTuple):

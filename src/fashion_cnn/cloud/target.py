@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fashion_cnn.cloud.params import Aws, Deploy
 from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud.daemon import Daemon
 
 if TYPE_CHECKING:
     import boto3
@@ -44,19 +45,20 @@ def connect(settings: Deploy) -> Target:
     Raises:
         UserError: the embedded cloud can't start.
     """
-    hosting = settings.aws
+    hosting, store = settings.aws, None
     if settings.target == "local":
-        hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
-        _point_at_the_embedded_cloud()
+        hosting, store = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET), s3.store()
+        _point_at(store)
     import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)
 
     session = boto3.Session(region_name=hosting.region)
+    if store:
+        s3.name_full_disks(store, session.events)
     return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60)
 
 
-def _point_at_the_embedded_cloud() -> None:
-    """Start it, and let this process's AWS clients know it and nothing else."""
-    store = s3.store()
+def _point_at(store: Daemon) -> None:
+    """Start an embedded cloud, and let this process's AWS clients know it and nothing else."""
     address = sagemaker.start(store)
     chosen = s3.settings(store)
     for name in [name for name in os.environ if name.startswith("AWS_")]:

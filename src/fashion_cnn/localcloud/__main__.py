@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
-AWS_CONFIG = "localcloud-aws-config"  # in .dvc/, git-ignored
 NOT_RUNNING = 3  # as the Linux Standard Base has it for `status`
 
 
@@ -22,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 for a mistake of the user's; 3 where `status` finds the store stopped.
     """
     options = _parser().parse_args(arguments)
-    store = s3.store(options.folder and options.folder.absolute())
     try:
+        store = s3.store(_folder(options))
         match options.command:
             case "up":
                 s3.settings(store, options.port)
@@ -45,11 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _folder(options: argparse.Namespace) -> Path:
+    """The folder that the command names, else the clone's; `connect` may give the clone another."""
+    if options.folder:
+        return options.folder.absolute()
+    chosen = connection.chosen_folder() if options.command == "connect" else None
+    return chosen or connection.cloud_folder()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fashion_cnn.localcloud",
         description="The embedded S3 and SageMaker, on loopback only. They start by themselves when needed.",
-        epilog=f"{daemon.FOLDER_VARIABLE} names the folder of its data and keys, shared by all clones.",
+        epilog=f"{connection.FOLDER_VARIABLE} names the folder of its data and keys, shared by all clones.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {
@@ -60,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "credentials": "start it and print its keys; what DVC calls (an AWS credential_process)",
     }.items():
         command = commands.add_parser(name, help=explanation, description=explanation)
-        command.add_argument("--folder", type=Path, help=f"the embedded cloud's folder ({daemon.FOLDER_VARIABLE})")
+        command.add_argument("--folder", type=Path, help=f"the embedded cloud's folder ({connection.FOLDER_VARIABLE})")
         if name in ("up", "connect"):
             command.add_argument("--port", type=int, help=f"S3 port from now on, first {s3.DEFAULT_PORT}")
         if name == "credentials":
@@ -89,28 +95,16 @@ def status(store: Daemon) -> int:
 
 
 def connect(store: Daemon, port: int | None) -> None:
-    """Point the remote of the clone in the working folder at the store, in files that git ignores.
+    """Point the remote of the clone in the working folder at the store.
 
     Raises:
         UserError: the working folder is not the root of a DVC repository, or its remote is missing.
     """
-    folder = Path.cwd() / ".dvc"
-    if not folder.is_dir():
-        raise UserError(f"{folder.parent}: not a DVC repository; run connect in the root of the clone")
     chosen = s3.settings(store, port)
     process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
     process += ["--folder", str(store.folder), "--port", str(chosen.port)]
     addresses = dict.fromkeys(("sagemaker", "sagemaker_runtime", "sts"), sagemaker.endpoint(chosen))
-    text = connection.aws_config_text(s3.REGION, process, {"s3": chosen.endpoint, **addresses})
-    (folder / AWS_CONFIG).write_text(text)
-    for option, value in {"profile": connection.PROFILE, "configpath": str(folder / AWS_CONFIG)}.items():
-        command = [sys.executable, "-m", "dvc", "remote", "modify", "--local", connection.REMOTE, option, value]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            reason = result.stderr.strip().partition("\n")[0]
-            raise UserError(
-                f"{' '.join(command[2:])}: {reason}; .dvc/config must name the remote {connection.REMOTE!r}"
-            )
+    connection.connect(s3.REGION, process, {"s3": chosen.endpoint} | addresses)
     print(f"The DVC remote {connection.REMOTE!r} of this clone is {chosen.endpoint}, with its data in {store.folder}")
 
 

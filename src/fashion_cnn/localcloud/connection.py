@@ -1,13 +1,74 @@
-"""Which embedded cloud the clone in the working folder is connected to: `connect` writes it, the rest reads it."""
+"""Which embedded cloud the clone in the working folder is connected to: `connect` writes it, DVC is asked for it."""
 
 import configparser
+import os
 import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Final
 
+import platformdirs
+
+from fashion_cnn.core.errors import UserError
+
+FOLDER_VARIABLE: Final = "FASHION_CNN_CLOUD"
 REMOTE: Final = "store"  # in .dvc/config
-PROFILE: Final = "fashion-cnn"
-SAGEMAKER_PROFILE: Final = "fashion-cnn-sagemaker"  # the same user; asking for its keys starts SageMaker too
+PROFILE: Final = "fashion-cnn-embedded"
+SAGEMAKER_PROFILE: Final = "fashion-cnn-embedded-sagemaker"  # the same user; its keys start SageMaker too
+AWS_CONFIG: Final = Path(".dvc/localcloud-aws-config")  # git-ignored, as .dvc/config.local
+STARTUP: Final = "fashion_cnn.localcloud.dvc_startup"
+
+
+def connect(region: str, process: list[str], endpoints: dict[str, str]) -> None:
+    """Point the remote of the clone in the working folder at the store, in files that git ignores.
+
+    Args:
+        region: of S3 and SageMaker.
+        process: the command that starts S3 and prints the keys; with `--sagemaker`, SageMaker too.
+        endpoints: services, as botocore names them, to their addresses.
+
+    Raises:
+        UserError: the working folder is not the root of a DVC repository, its remote is missing, or a file can't be
+            written; .dvc/config.local is as it was then.
+    """
+    if not AWS_CONFIG.parent.is_dir():
+        raise UserError(f"{Path.cwd()}: not a DVC repository; run connect in the root of the clone")
+    options = {"profile": PROFILE, "configpath": str(AWS_CONFIG), "endpointurl": endpoints["s3"]}
+    try:
+        _enter_startup()
+        # In the bytes of the system, because botocore reads it in the locale's encoding, whichever that is by then.
+        AWS_CONFIG.write_bytes(os.fsencode(aws_config_text(region, process, endpoints)))
+        _modify_remote(options)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: can't be written ({error.strerror}), so this clone is not connected"
+        ) from None
+
+
+def _enter_startup() -> None:
+    """Have every Python of this environment run STARTUP first; Source: docs.python.org/3/library/site.html."""
+    code = f"try: import {STARTUP}\nexcept ImportError: pass"  # a checkout may be older
+    path, line = Path(sysconfig.get_path("purelib"), "fashion_cnn.pth"), f"import sys; exec({code!r})\n"
+    if not path.exists() or path.read_text() != line:
+        path.write_text(line)
+
+
+def _modify_remote(options: dict[str, str]) -> None:
+    """Have DVC write options into .dvc/config.local: into a copy, because it empties a file that it fails to write."""
+    local = AWS_CONFIG.with_name("config.local")
+    with tempfile.TemporaryDirectory(dir=local.parent) as folder:
+        copy = Path(folder, local)
+        copy.parent.mkdir()
+        for path in (local, local.with_name("config")):
+            if path.exists():
+                shutil.copy(path, copy.with_name(path.name))
+        for option, value in options.items():
+            _dvc("remote", "modify", "--local", REMOTE, option, value, folder=folder)
+        copy.replace(local)
 
 
 def aws_config_text(region: str, process: list[str], endpoints: dict[str, str]) -> str:
@@ -32,13 +93,63 @@ def aws_config_text(region: str, process: list[str], endpoints: dict[str, str]) 
     )
 
 
+def cloud_folder() -> Path:
+    """The embedded cloud's folder: what the clone is connected to, else FASHION_CNN_CLOUD, else the user's.
+
+    Raises:
+        UserError: the clone is connected to another folder than FASHION_CNN_CLOUD names.
+    """
+    connected, chosen = connected_folder(), chosen_folder()
+    if connected and chosen and connected.resolve() != chosen.resolve():
+        raise UserError(
+            f"this clone is connected to the embedded cloud in {connected}, but {FOLDER_VARIABLE} names {chosen}; "
+            "unset it, or connect the clone to it: python -m fashion_cnn.localcloud connect"
+        )
+    return connected or chosen or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
+
+
+def chosen_folder() -> Path | None:
+    """The folder that FASHION_CNN_CLOUD names."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
 def connected_folder() -> Path | None:
     """The folder of the embedded cloud that the clone is connected to; None where it is not.
 
-    A queued experiment runs in a copy that has DVC's local configuration, but not the AWS one beside it.
+    DVC is asked: a queued experiment runs in a copy that has the clone's local configuration in another form.
     """
-    local, aws = (configparser.ConfigParser(interpolation=None) for _ in range(2))
-    local.read(".dvc/config.local")
-    aws.read(local.get(f"'remote \"{REMOTE}\"'", "configpath", fallback=""))
+    if not AWS_CONFIG.with_name("config.local").exists():
+        return None
+    path = _dvc("config", f"remote.{REMOTE}.configpath")
+    return folder_in(Path(path)) if path and Path(path).is_file() else None
+
+
+def folder_in(aws_config: Path) -> Path | None:
+    """The folder of the embedded cloud in an AWS configuration file that `connect` wrote; None in another one."""
+    aws = configparser.RawConfigParser()
+    aws.read_string(os.fsdecode(aws_config.read_bytes()))
     process = shlex.split(aws.get(f"profile {PROFILE}", "credential_process", fallback=""))
     return Path(process[process.index("--folder") + 1]) if "--folder" in process else None
+
+
+def _dvc(*arguments: str, folder: str | None = None) -> str:
+    """What a command of DVC's prints.
+
+    Raises:
+        UserError: it failed, with its reason.
+    """
+    encoding, errors = "utf-8", "surrogateescape"  # a path, whatever the terminal can show
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONIOENCODING": f"{encoding}:{errors}"},
+        capture_output=True,
+        encoding=encoding,
+        errors=errors,
+        check=False,
+    )
+    if result.returncode:
+        reason = result.stderr.strip().partition("\n")[0].removeprefix("ERROR: ")
+        raise UserError(f"dvc {' '.join(arguments)}: {reason}; .dvc/config must name the remote {REMOTE!r}")
+    return result.stdout.strip()

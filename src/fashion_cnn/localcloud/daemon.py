@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
 import psutil
 from filelock import FileLock
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.localcloud import connection
-
-FOLDER_VARIABLE = "FASHION_CNN_CLOUD"
+from fashion_cnn.localcloud.connection import FOLDER_VARIABLE
 
 
 class Daemon(NamedTuple):
@@ -39,20 +36,13 @@ class Daemon(NamedTuple):
 
     @property
     def pid_file(self) -> Path:
-        """JSON: pid and create_time (seconds since the epoch), which together name one process."""
+        """JSON: pid and command line, which together name one process whatever happens to the clock."""
         return self.folder / f"{self.name}.pid"
 
     @property
     def lock(self) -> FileLock:
         """Held while starting or stopping, so that concurrent callers start one process."""
         return FileLock(self.folder / f"{self.name}.lock")
-
-
-def cloud_folder() -> Path:
-    """The embedded cloud's folder: FASHION_CNN_CLOUD, else what the clone is connected to, else the user's."""
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen).expanduser().absolute()
-    return connection.connected_folder() or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
 
 
 def make_private(folder: Path) -> None:
@@ -85,12 +75,16 @@ def find(daemon: Daemon) -> psutil.Process | None:
     try:
         recorded = json.loads(daemon.pid_file.read_text())
         process = psutil.Process(recorded["pid"])
-        # A clock adjustment shifts create_time a little; a pid is not handed out again that fast.
-        same = abs(process.create_time() - recorded["create_time"]) < 2
-        # Nobody reaps a killed process in a container without an init.
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
+        # Not by the time of its start, which psutil derives from the clock. A zombie, which nobody reaps in a container
+        # without an init, has no command line.
+        return process if _encoded(process.cmdline()) == recorded["command"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess, psutil.AccessDenied):
         return None
+
+
+def _encoded(command: Iterable[str | Path]) -> list[str]:
+    """A command line as JSON can hold it, the same in every locale: one letter a byte."""
+    return [os.fsencode(word).decode("latin-1") for word in command]
 
 
 def require_free(ports: Iterable[int], remedy: str) -> None:
@@ -143,7 +137,10 @@ def start(
             cwd=daemon.folder,
             start_new_session=True,
         )
-    recorded = {"pid": process.pid, "create_time": process.create_time()}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while not process.cmdline():  # the system sets it a moment after the process has begun
+            time.sleep(0.001)
+    recorded = {"pid": process.pid, "command": _encoded(command)}
     write_private(daemon.pid_file, json.dumps(recorded).encode())
     wait(daemon, ready, seconds=seconds)
 

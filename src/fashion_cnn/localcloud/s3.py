@@ -4,20 +4,21 @@ Only signed requests are served. The store's inner ports know no S3 credentials 
 """
 
 import datetime
-import hashlib
-import hmac
+import errno
 import http.client
 import ipaddress
 import itertools
 import json
 import os
+import re
 import secrets
+import shutil
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.localcloud import daemon
+from fashion_cnn.localcloud import connection, daemon
 from fashion_cnn.localcloud.daemon import Daemon
 
 BUCKET: Final = "fashion-cnn"
@@ -42,6 +43,12 @@ PORT_FLAGS: Final = (
     "admin.port.grpc",
 )
 LAST_PORT: Final = 65535 - len(PORT_FLAGS)
+
+# What the system says to weed where it can't write, in weed's log, and how much of the log is recent.
+CANT_WRITE: Final = re.compile(
+    rb"no free volumes left|no space left on device|disk quota exceeded|file too large|read-only file system"
+)
+LOG_END: Final = 10_000
 
 
 class Settings(NamedTuple):
@@ -71,8 +78,8 @@ class Settings(NamedTuple):
 
 
 def store(folder: Path | None = None) -> Daemon:
-    """The store in an embedded cloud's folder, by default the user's."""
-    return Daemon(folder or daemon.cloud_folder(), "s3")
+    """The store in an embedded cloud's folder, by default the one that the clone is connected to."""
+    return Daemon(folder or connection.cloud_folder(), "s3")
 
 
 def settings(s3: Daemon, port: int | None = None) -> Settings:
@@ -170,6 +177,32 @@ def bytes_on_disk(s3: Daemon) -> int:
     return sum(path.lstat().st_blocks * 512 for path in _data(s3).rglob("*"))
 
 
+def name_full_disks(s3: Daemon, events: Any) -> None:
+    """Have a session's clients fail with the cause where the store can't write: it says "internal error" itself.
+
+    Args:
+        s3: the store.
+        events: the session's; botocore's emitter.
+    """
+
+    def name(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("Error", {}).get("Code") == "InternalError" and (reason := _cant_write(s3)):
+            raise OSError(errno.ENOSPC, reason)
+
+    events.register("after-call.s3", name)
+
+
+def _cant_write(s3: Daemon) -> str | None:
+    with s3.log.open("rb") as log:
+        log.seek(max(0, s3.log.stat().st_size - LOG_END))
+        reasons = CANT_WRITE.findall(log.read())
+    disk = shutil.disk_usage(s3.folder)
+    return reasons and (
+        f"the embedded S3 can't write in {s3.folder}: {reasons[-1].decode()}, {disk.free / 1e6:,.0f} MB of "
+        f"{disk.total / 1e6:,.0f} MB are free; make room and repeat the command, or move the store (docs/store.md)"
+    )
+
+
 def _data(s3: Daemon) -> Path:
     return s3.folder / "s3"
 
@@ -193,34 +226,26 @@ def _ready(s3: Daemon, chosen: Settings) -> bool:
 
 
 def _request(method: str, chosen: Settings) -> int:
-    """Send a signed request for the probe object, and read the answer.
-
-    Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
+    """Send a signed request for the probe object, past every proxy, and read the answer.
 
     Returns:
         The HTTP status.
     """
-    time = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
-    scope = [time[:8], REGION, "s3", "aws4_request"]
-    headers = {"host": f"{HOST}:{chosen.port}", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": time}
-    listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    canonical = "\n".join([method, PROBE, "", listed, ";".join(headers), "UNSIGNED-PAYLOAD"])
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    key = f"AWS4{chosen.secret_key}".encode()
-    for message in [*scope, "\n".join(["AWS4-HMAC-SHA256", time, "/".join(scope), digest])]:
-        key = hmac.digest(key, message.encode(), "sha256")
-    headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={chosen.access_key}/{'/'.join(scope)}, "
-        f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={key.hex()}"
-    )
-    connection = http.client.HTTPConnection(HOST, chosen.port, timeout=5)
+    # Slow to import, and most commands ask nothing of the store.
+    from botocore.auth import S3SigV4Auth  # noqa: PLC0415
+    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+    from botocore.credentials import Credentials  # noqa: PLC0415
+
+    request = AWSRequest(method, f"{chosen.endpoint}{PROBE}", data=b"ready" if method == "PUT" else b"")
+    S3SigV4Auth(Credentials(chosen.access_key, chosen.secret_key), "s3", REGION).add_auth(request)
+    server = http.client.HTTPConnection(HOST, chosen.port, timeout=5)
     try:
-        connection.request(method, PROBE, b"ready" if method == "PUT" else None, headers)
-        answer = connection.getresponse()
+        server.request(method, PROBE, request.data, dict(request.headers))
+        answer = server.getresponse()
         answer.read()
         return answer.status
     finally:
-        connection.close()
+        server.close()
 
 
 def _require_no_foreign_sockets(ports: range, remedy: str) -> None:
@@ -247,6 +272,7 @@ def _command(s3: Daemon, chosen: Settings) -> list[str | Path]:
         *(f"-{flag}={port}" for flag, port in ports),
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
+        "-s3.allowDeleteBucketNotEmpty=false",  # all clones' data
         "-webdav=false",
         "-admin.ui=false",
         # The inner servers' HTTP pages can delete everything without a key; S3 does not use them.

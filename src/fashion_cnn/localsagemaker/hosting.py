@@ -393,5 +393,6 @@ def s3_client(settings: s3.Settings) -> Any:
             read_timeout=10,
             retries={"total_max_attempts": 2},
             s3={"addressing_style": "path"},
+            proxies={},
         ),
     )

@@ -9,12 +9,14 @@ import sys
 
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.stages.executor import end_with_dvc
 from fashion_cnn.stages.parameters import Parameters
 
 
 def main(name: str) -> None:
     """Run a stage as a program: a person's mistake or a full disk is one line on stderr and exit status 1."""
     try:
+        end_with_dvc()
         params.load(Parameters)
         importlib.import_module(f"fashion_cnn.stages.{name}").main()
     except UserError as error:

@@ -1,7 +1,6 @@
 """Put the candidate behind a SageMaker endpoint and prove that it answers as the model does."""
 
 import json
-import signal
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,6 @@ PAGE_IMAGES = 100
 
 def main() -> None:
     """Write reports/deployment.json."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended rolls back, too
     chosen = params.load(Cloud).deploy
     test = dataset.load(Path("data/prepared"), "test")
     expected = results.load(CANDIDATE).probabilities[0]

@@ -1,6 +1,7 @@
 """Where a deployment goes: the one place that tells the embedded cloud and AWS apart."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fashion_cnn.cloud.params import Aws, Deploy
@@ -21,12 +22,15 @@ class Target(NamedTuple):
         hosting: role, region, bucket and what the endpoint shall run on.
         endpoint: the endpoint's name.
         timeout: seconds that an endpoint has to come into service.
+        turn: entered by whoever changes the endpoint. Of two local experiments, one waits until the other has
+            deployed, or rolled back.
     """
 
     session: "boto3.Session"
     hosting: Aws
     endpoint: str
     timeout: float
+    turn: AbstractContextManager[Any]
 
     @property
     def sdk(self) -> dict[str, Any]:
@@ -45,16 +49,19 @@ def connect(settings: Deploy) -> Target:
     Raises:
         UserError: the embedded cloud can't start.
     """
-    hosting, store = settings.aws, None
     if settings.target == "local":
-        hosting, store = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET), s3.store()
+        hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
+        store = s3.store()
         _point_at(store)
+        turn: AbstractContextManager[Any] = Daemon(store.folder, f"endpoint-{settings.endpoint}").lock
+    else:
+        hosting, turn = settings.aws, nullcontext()
     import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)
 
     session = boto3.Session(region_name=hosting.region)
-    if store:
+    if settings.target == "local":
         s3.name_full_disks(store, session.events)
-    return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60)
+    return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60, turn)
 
 
 def _point_at(store: Daemon) -> None:

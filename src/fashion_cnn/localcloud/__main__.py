@@ -82,7 +82,8 @@ def status(store: Daemon) -> int:
     if (store.folder / "s3.json").exists():
         print(f"address  {s3.settings(store).endpoint}")
     print(f"folder   {store.folder}")
-    print(f"size     {s3.bytes_on_disk(store) / 1e6:.1f} MB")
+    size = f"{s3.bytes_on_disk(store) / 1e6:.1f} MB"
+    print(f"size     {size}; all clones share it, so read docs/store.md before `dvc gc --cloud`")
     if store.folder.exists():
         disk = shutil.disk_usage(store.folder)
         print(f"disk     {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB; below 1 % it takes no more data")

@@ -196,8 +196,10 @@ def _cant_write(s3: Daemon) -> str | None:
     with s3.log.open("rb") as log:
         log.seek(max(0, s3.log.stat().st_size - LOG_END))
         reasons = CANT_WRITE.findall(log.read())
+    if not reasons:
+        return None
     disk = shutil.disk_usage(s3.folder)
-    return reasons and (
+    return (
         f"the embedded S3 can't write in {s3.folder}: {reasons[-1].decode()}, {disk.free / 1e6:,.0f} MB of "
         f"{disk.total / 1e6:,.0f} MB are free; make room and repeat the command, or move the store (docs/store.md)"
     )

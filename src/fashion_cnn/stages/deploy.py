@@ -45,10 +45,11 @@ def main() -> None:
             what |= chosen.aws.model_dump(include={"region", "instance_type", "instances", "serverless"})
         count = chosen.verify_images
         check = partial(verify, images=test.images[:count], expected=expected[:count], tolerance=chosen.tolerance)
-        deployed = what | deployment.deploy(archive, target, check)
-        if chosen.target == "local":
-            # The page at the endpoint's address shows the other arms beside the deployed one.
-            target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
+        with target.turn:
+            deployed = what | deployment.deploy(archive, target, check)
+            if chosen.target == "local":
+                # The page at the endpoint's address shows the other arms beside the deployed one.
+                target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
         report.write_text(json.dumps(deployed, indent=2) + "\n")
     agreement = deployed["verification"]
     print(

@@ -8,7 +8,7 @@ import contextlib
 import io
 import json
 import os
-import signal
+import shlex
 import socket
 import subprocess
 import sys
@@ -41,7 +41,7 @@ from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3, sagemaker
 from fashion_cnn.localsagemaker.protocol import check, operation
 from fashion_cnn.stages import deploy as stage
-from support import linear_model
+from support import hostile, linear_model
 from support.cloud import EmbeddedCloud
 from support.repository import REPOSITORY, SOURCE, random_images
 
@@ -313,25 +313,31 @@ def test_a_deployment_that_takes_too_long_is_rolled_back(cloud: EmbeddedCloud, m
     assert running(cloud, "fashion-cnn-slow") == (0, 0)
 
 
+@pytest.mark.parametrize("ended", ["the stage, by a signal", "its DVC, killed"])
 def test_an_ended_deployment_is_rolled_back_before_it_ends(
-    cloud: EmbeddedCloud, models: dict[str, Model], tmp_path: Path
+    cloud: EmbeddedCloud, models: dict[str, Model], tmp_path: Path, ended: str
 ) -> None:
     script = tmp_path / "deploy.py"
     script.write_text(
-        "import signal, sys\nfrom pathlib import Path\nfrom fashion_cnn.cloud import deployment\n"
+        "import sys\nfrom pathlib import Path\nfrom fashion_cnn.cloud import deployment\n"
         "from fashion_cnn.cloud.params import Deploy\nfrom fashion_cnn.cloud.target import connect\n"
-        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "from fashion_cnn.stages.executor import end_with_dvc\n"
+        "end_with_dvc()\n"
         "target = connect(Deploy.model_validate_json(sys.argv[2]))\n"
         "deployment.deploy(Path(sys.argv[1]), target, None)\n"
     )
     chosen = settings("fashion-cnn-ended")
     command = [sys.executable, str(script), str(models["silent"].archive), chosen.model_dump_json()]
+    if ended.startswith("its DVC"):
+        # As `dvc queue stop --kill` does it: DVC starts a shell, which starts the stage, and is killed alone.
+        dvc = "import os, subprocess, sys; subprocess.run(sys.argv[1:], env=os.environ | {'DVC_STAGE': 'deploy'})"
+        command = [sys.executable, "-c", dvc, "sh", "-c", f"{shlex.join(command)}; true"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout
         while "Creating" not in run.stdout.readline():
             assert run.poll() is None
-        run.send_signal(signal.SIGTERM)
+        run.kill() if ended.startswith("its DVC") else run.terminate()
         _, errors = run.communicate(timeout=60)
     assert errors.strip().endswith("KeyboardInterrupt")
     assert left(connect(chosen)) == NOTHING
@@ -716,12 +722,12 @@ def study(workspace: Path) -> Iterator[Path]:
     (workspace / "reports/metrics.json").write_text(json.dumps(headline))
     store = s3.store(workspace / "cloud")
     s3.settings(store, free_ports())
-    before = signal.getsignal(signal.SIGTERM)
-    # What a person set up for AWS must not get in the way.
-    persons = {"AWS_PROFILE": "no-such-profile", "AWS_SESSION_TOKEN": "of another account"}
-    with mock.patch.dict(os.environ, {"FASHION_CNN_CLOUD": str(store.folder), **persons}):
-        yield workspace
-    signal.signal(signal.SIGTERM, before)
+    # What a person set up for AWS and for the network must not get in the way.
+    with hostile.recorder() as recorder:
+        persons = hostile.nonsense() | hostile.aws(recorder, workspace) | hostile.network(recorder)
+        with mock.patch.dict(os.environ, {**persons, "FASHION_CNN_CLOUD": str(store.folder)}):
+            yield workspace
+    assert recorder.requests == []
     sagemaker.stop(store)
     s3.stop(store)
 

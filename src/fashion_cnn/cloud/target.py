@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fashion_cnn.cloud.params import Aws, Deploy
-from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud import connection, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def connect(settings: Deploy) -> Target:
     """The target that the parameters name. A local one is started where it does not run.
 
     Raises:
-        UserError: the embedded cloud can't start.
+        UserError: the embedded cloud can't start, or is not the one that the clone is connected to.
     """
     if settings.target == "local":
         hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
-        store = s3.store()
+        store = s3.store(connection.shared_folder())
         _point_at(store)
         turn: AbstractContextManager[Any] = Daemon(store.folder, f"endpoint-{settings.endpoint}").lock
     else:

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        store = s3.store(_folder(options))
+        store = s3.store(options.folder and options.folder.absolute())
         match options.command:
             case "up":
                 s3.settings(store, options.port)
@@ -41,14 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    """The folder that the command names, else the clone's; `connect` may give the clone another."""
-    if options.folder:
-        return options.folder.absolute()
-    chosen = connection.chosen_folder() if options.command == "connect" else None
-    return chosen or connection.cloud_folder()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,8 +66,14 @@ def _modify_remote(options: dict[str, str]) -> None:
         for path in (local, local.with_name("config")):
             if path.exists():
                 shutil.copy(path, copy.with_name(path.name))
-        for option, value in options.items():
-            _dvc("remote", "modify", "--local", REMOTE, option, value, folder=folder)
+        try:
+            for option, value in options.items():
+                _dvc("remote", "modify", "--local", REMOTE, option, value, folder=folder)
+        except UserError as error:
+            raise UserError(
+                f"{local}: left as it was, and this clone is not connected: {error}; "
+                f".dvc/config must name the remote {REMOTE!r}, and DVC writes ASCII letters alone"
+            ) from None
         copy.replace(local)
 
 
@@ -94,24 +100,32 @@ def aws_config_text(region: str, process: list[str], endpoints: dict[str, str]) 
 
 
 def cloud_folder() -> Path:
-    """The embedded cloud's folder: what the clone is connected to, else FASHION_CNN_CLOUD, else the user's.
+    """The embedded cloud's folder: FASHION_CNN_CLOUD, else what the clone is connected to, else the user's."""
+    return _chosen_folder() or connected_folder() or _users_folder()
+
+
+def shared_folder() -> Path:
+    """The folder of the embedded cloud for work that goes together with what DVC does.
 
     Raises:
-        UserError: the clone is connected to another folder than FASHION_CNN_CLOUD names.
+        UserError: the clone is connected to another one than FASHION_CNN_CLOUD names.
     """
-    connected, chosen = connected_folder(), chosen_folder()
-    if connected and chosen and connected.resolve() != chosen.resolve():
+    chosen, connected = _chosen_folder(), connected_folder()
+    if chosen and connected and chosen.resolve() != connected.resolve():
         raise UserError(
             f"this clone is connected to the embedded cloud in {connected}, but {FOLDER_VARIABLE} names {chosen}; "
             "unset it, or connect the clone to it: python -m fashion_cnn.localcloud connect"
         )
-    return connected or chosen or Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
+    return chosen or connected or _users_folder()
 
 
-def chosen_folder() -> Path | None:
-    """The folder that FASHION_CNN_CLOUD names."""
+def _chosen_folder() -> Path | None:
     chosen = os.environ.get(FOLDER_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else None
+
+
+def _users_folder() -> Path:
+    return Path(platformdirs.user_data_dir("fashion-cnn", appauthor=False))
 
 
 def connected_folder() -> Path | None:
@@ -151,5 +165,5 @@ def _dvc(*arguments: str, folder: str | None = None) -> str:
     )
     if result.returncode:
         reason = result.stderr.strip().partition("\n")[0].removeprefix("ERROR: ")
-        raise UserError(f"dvc {' '.join(arguments)}: {reason}; .dvc/config must name the remote {REMOTE!r}")
+        raise UserError(f"dvc {' '.join(arguments)}: {reason}")
     return result.stdout.strip()

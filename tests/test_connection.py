@@ -1,0 +1,354 @@
+"""What reaches the embedded store, and what can't get between: a person's network, AWS settings, folders and clocks.
+
+One real store serves all clones here. DVC runs as people run it: nothing of the embedded cloud is in its shell.
+"""
+
+import hashlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import boto3
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from benchmarks.workspace import free_ports
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.localcloud import connection, daemon, s3
+from support import hostile
+from support.cloud import ONCE, wait_until
+from support.hostile import Recorder
+from support.repository import REPOSITORY, SOURCE
+
+LOCALCLOUD = (sys.executable, "-m", "fashion_cnn.localcloud")
+DVC = (sys.executable, "-m", "dvc")
+PIPELINE = f"""\
+stages:
+  where:
+    cmd: '"{sys.executable}" -m fashion_cnn.localcloud up > where'
+    deps: [input]
+    params: [number]
+    outs: [where]
+"""
+
+
+class Clone(NamedTuple):
+    """A clone and the environment in which its person works."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def call(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = self.environment | variables
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=200
+        )
+
+    def run(self, *command: str, **variables: str) -> str:
+        done = self.call(*command, **variables)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def connect(self, store: s3.Daemon) -> None:
+        self.run(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
+
+    def add(self, name: str = "data.bin", megabytes: float = 0.001) -> bytes:
+        """Track a file of random bytes; its content."""
+        content = os.urandom(int(megabytes * 1e6))
+        (self.folder / name).write_bytes(content)
+        self.run(*DVC, "add", "--quiet", name)
+        return content
+
+    def pull_again(self, name: str = "data.bin", **variables: str) -> bytes:
+        """What the store gives back when the clone has nothing left of it."""
+        shutil.rmtree(self.folder / ".dvc/cache")
+        (self.folder / name).unlink()
+        self.run(*DVC, "pull", name, **variables)
+        return (self.folder / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FASHION_CNN_", "XDG_"))}
+    author = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return kept | author | {"HOME": str(home), "PYTHONPATH": str(SOURCE), "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.Daemon]:
+    """A store in another place than the user's default."""
+    store = s3.store(tmp_path_factory.mktemp("big disk") / "cloud")
+    s3.settings(store, free_ports())
+    yield store
+    s3.stop(store)
+
+
+def new_clone(folder: Path, environment: dict[str, str]) -> Clone:
+    """A repository with the project's DVC configuration and a stage that takes no time."""
+    (folder / ".dvc").mkdir(parents=True)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"):
+        shutil.copyfile(REPOSITORY / name, folder / name)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("number: 0\n")
+    (folder / "input").write_text("")
+    clone = Clone(folder, environment)
+    clone.run("git", "init", "--quiet", "--initial-branch=main")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "new")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], store: s3.Daemon) -> Clone:
+    """Connected, and below a folder whose name DVC can't write."""
+    clone = new_clone(tmp_path_factory.mktemp("clones") / "año ñ" / 'it\'s 100% "mine"', environment)
+    clone.run(*DVC, "config", "--local", "core.autostage", "true")
+    clone.connect(store)
+    clone.add()
+    return clone
+
+
+@pytest.fixture
+def unconnected(tmp_path: Path, environment: dict[str, str]) -> Clone:
+    return new_clone(tmp_path / "unconnected", environment)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with hostile.recorder() as recorder:
+        yield recorder
+
+
+def keys(store: s3.Daemon) -> dict[str, str]:
+    settings = s3.settings(store)
+    return {"aws_access_key_id": settings.access_key, "aws_secret_access_key": settings.secret_key}
+
+
+def access(store: s3.Daemon) -> dict[str, str]:
+    return keys(store) | {"region_name": s3.REGION, "endpoint_url": s3.settings(store).endpoint}
+
+
+@pytest.mark.parametrize("kind", ["network", "aws", "fsspec", "nonsense"])
+def test_dvc_reaches_the_store_whatever_the_shell_holds(
+    clone: Clone, store: s3.Daemon, recorder: Recorder, tmp_path: Path, kind: str
+) -> None:
+    shell = {
+        "network": lambda: hostile.network(recorder),
+        "aws": lambda: hostile.aws(recorder, tmp_path),
+        "fsspec": lambda: hostile.fsspec(recorder, tmp_path),
+        "nonsense": hostile.nonsense,
+    }[kind]()
+    content = (clone.folder / "data.bin").read_bytes()
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    key = f"dvc/files/md5/{digest[:2]}/{digest[2:]}"
+    s3.start(store)
+    boto3_client(store).delete_object(Bucket=s3.BUCKET, Key=key)
+    clone.run(*DVC, "push", "data.bin", **shell)
+    assert boto3_client(store).get_object(Bucket=s3.BUCKET, Key=key)["Body"].read() == content
+    assert recorder.requests == []
+
+
+def test_a_store_that_does_not_run_is_started_from_any_shell(
+    clone: Clone, store: s3.Daemon, recorder: Recorder, tmp_path: Path
+) -> None:
+    s3.stop(store)
+    shell = hostile.nonsense() | hostile.aws(recorder, tmp_path) | hostile.network(recorder)
+    content = clone.add()
+    clone.run(*DVC, "push", "data.bin", **shell)
+    assert clone.pull_again(**shell) == content
+    program = "import dvc.api; print(dvc.api.read('data.bin', mode='rb', remote='store').hex())"
+    shutil.rmtree(clone.folder / ".dvc/cache")
+    assert clone.run(sys.executable, "-c", program, **shell).strip() == content.hex()
+    assert recorder.requests == []
+
+
+def test_another_repository_reads_what_the_store_holds(
+    clone: Clone, recorder: Recorder, tmp_path: Path, store: s3.Daemon
+) -> None:
+    content = clone.add()
+    clone.run(*DVC, "push", "data.bin")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "data")
+    clone.run("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "server.git"))
+    other = Clone(tmp_path, clone.environment | hostile.network(recorder) | hostile.aws(recorder, tmp_path))
+    address = f"file://{tmp_path}/server.git"
+
+    other.run(*DVC, "get", str(clone.folder), "data.bin", "--out", "by-folder")
+    settings = [
+        f"profile={connection.PROFILE}",
+        f"configpath={clone.folder / connection.AWS_CONFIG}",
+        f"endpointurl={s3.settings(store).endpoint}",
+    ]
+    other.run(*DVC, "get", address, "data.bin", "--out", "by-address", "--remote-config", *settings)
+    assert [(tmp_path / name).read_bytes() for name in ("by-folder", "by-address")] == [content] * 2
+
+    refused = other.call(*DVC, "get", address, "data.bin", "--out", "unconnected")
+    assert refused.returncode != 0
+    assert "not connected to its store: run make env" in refused.stderr
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize("command", [("push",), ("pull",), ("status", "--cloud")])
+def test_a_clone_that_was_never_connected_says_so_before_any_request(
+    unconnected: Clone, recorder: Recorder, command: tuple[str, ...]
+) -> None:
+    unconnected.add()
+    shell = hostile.network(recorder) | {"AWS_ACCESS_KEY_ID": "THEIRS", "AWS_SECRET_ACCESS_KEY": "theirs"}
+    refused = unconnected.call(*DVC, *command, "--remote", "store", **shell)
+    assert refused.returncode != 0
+    assert "this clone is not connected to its store: run make env" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert recorder.requests == []
+
+
+def test_a_bucket_of_ones_own_is_reached_by_ones_own_settings(
+    clone: Clone, store: s3.Daemon, recorder: Recorder
+) -> None:
+    clone.run(*DVC, "remote", "add", "--local", "--force", "mine", f"s3://{s3.BUCKET}/mine")
+    clone.add()
+    variables = {name.upper(): value for name, value in keys(store).items()}
+    clone.run(
+        *DVC, "push", "data.bin", "--remote", "mine", AWS_ENDPOINT_URL_S3=s3.settings(store).endpoint, **variables
+    )
+    assert boto3_client(store).list_objects_v2(Bucket=s3.BUCKET, Prefix="mine/")["KeyCount"] == 1
+    shell = {"AWS_ACCESS_KEY_ID": "THEIRS", "AWS_SECRET_ACCESS_KEY": "theirs", "http_proxy": recorder.address}
+    elsewhere = clone.call(
+        *DVC, "push", "data.bin", "--remote", "mine", AWS_ENDPOINT_URL_S3="http://s3.example", **shell
+    )
+    assert elsewhere.returncode != 0
+    assert all("http://s3.example/" in one and "Credential=THEIRS/" in one for one in recorder.requests)
+    assert recorder.requests
+
+
+def boto3_client(store: s3.Daemon) -> "boto3.client":
+    return boto3.client("s3", **access(store))
+
+
+def test_connecting_keeps_the_persons_own_settings(clone: Clone) -> None:
+    local = (clone.folder / ".dvc/config.local").read_text()
+    assert "autostage = true" in local
+    assert f"configpath = {connection.AWS_CONFIG.name}" in local, "relative: DVC can't write this clone's name"
+    assert "autostage" not in clone.run("git", "diff", "HEAD")
+
+
+@pytest.mark.parametrize("written", ["[cache]\n    dir = /discos/año\n", "[core\nremote = \n"])
+def test_settings_that_dvc_cannot_write_back_are_never_lost(unconnected: Clone, store: s3.Daemon, written: str) -> None:
+    local = unconnected.folder / ".dvc/config.local"
+    local.write_text(written, encoding="utf-8")
+    refused = unconnected.call(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
+    assert refused.returncode == 1
+    assert ".dvc/config.local" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert local.read_text(encoding="utf-8") == written
+    assert [path.name for path in local.parent.iterdir() if path.is_dir()] in ([], ["tmp"])
+
+
+def test_settings_that_can_not_be_written_at_all_are_named(unconnected: Clone, store: s3.Daemon) -> None:
+    (unconnected.folder / connection.AWS_CONFIG).mkdir()
+    refused = unconnected.call(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == f"{connection.AWS_CONFIG}: can't be written (Is a directory), so this clone is not connected\n"
+    )
+
+
+def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
+    unconnected: Clone, home: Path, store: s3.Daemon
+) -> None:
+    unconnected.connect(store)
+    here = f"S3 answers at {s3.settings(store).endpoint}\n"
+    unconnected.run(*DVC, "exp", "run", "--name", "temp", "--temp", "--set-param", "number=1")
+    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "number=2,3")
+    unconnected.run(*DVC, "queue", "start", "--jobs", "2")
+    refs = unconnected.folder / ".git/refs/exps"
+    wait_until(lambda: len([one for one in refs.glob("??/*/*") if one.is_file()]) == 3, 120)
+    shown = unconnected.run(*DVC, "exp", "show", "--csv")
+    assert {line.split(",")[-3] for line in shown.splitlines()} >= {"1", "2", "3"}
+    written = {path.read_text() for path in (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")}
+    assert here in written
+    assert not any(text.startswith("S3 answers") for text in written - {here})
+    assert not (home / ".local").exists(), "the default place"
+    started = [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])]
+    assert started == []
+
+
+def test_deploying_elsewhere_than_dvc_pushes_is_refused(
+    clone: Clone, store: s3.Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone.folder)
+    monkeypatch.delenv(connection.FOLDER_VARIABLE, raising=False)
+    assert connection.shared_folder() == store.folder
+    monkeypatch.setenv(connection.FOLDER_VARIABLE, str(tmp_path / "other"))
+    with pytest.raises(UserError, match=rf"connected to .*{store.folder}, but FASHION_CNN_CLOUD names .*other; unset"):
+        connection.shared_folder()
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_store_is_known_after_the_clock_was_set(store: s3.Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.start(store)
+    running = daemon.find(store)
+    assert running
+    # What psutil derives the time of a process's start from, and what moves when the clock is set.
+    booted = psutil.boot_time()
+    for seconds in (37, -37, 86_400):
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda seconds=seconds: booted + seconds)
+        assert daemon.find(store) == running
+
+
+def test_a_store_is_known_in_every_locale(environment: dict[str, str], tmp_path: Path) -> None:
+    store = s3.store(tmp_path / "año")
+    s3.settings(store, free_ports())
+    person = Clone(tmp_path, environment | {"FASHION_CNN_CLOUD": str(store.folder)})
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    try:
+        person.run(*LOCALCLOUD, "up")
+        assert "S3 stopped" in person.run(*LOCALCLOUD, "down", **plain)
+    finally:
+        s3.stop(store)
+
+
+def test_a_store_that_can_not_write_says_why_and_goes_on_when_it_can(clone: Clone, store: s3.Daemon) -> None:
+    s3.start(store)
+    process = daemon.find(store)
+    assert process
+    content = clone.add("large.bin", megabytes=12)
+    limits = process.rlimit(resource.RLIMIT_FSIZE)
+    process.rlimit(resource.RLIMIT_FSIZE, (5_000_000, limits[1]))
+    try:
+        pushed = clone.call(*DVC, "push", "large.bin")
+        session = boto3.Session()
+        s3.name_full_disks(store, session.events)
+        client = session.client("s3", config=ONCE, **access(store))
+        with pytest.raises(
+            OSError, match="the embedded S3 can't write in .*: file too large, .* MB are free; make room"
+        ):
+            client.put_object(Bucket=s3.BUCKET, Key="large", Body=content)
+    finally:
+        process.rlimit(resource.RLIMIT_FSIZE, limits)
+    assert pushed.returncode != 0
+    cause, _ = pushed.stderr.strip().splitlines()
+    assert f"can't write in {store.folder}: file too large" in cause
+    clone.run(*DVC, "push", "large.bin")
+    assert clone.pull_again("large.bin") == content
+    (clone.folder / "large.bin.dvc").unlink()
+
+
+def test_nobody_removes_the_bucket_with_what_is_in_it(store: s3.Daemon) -> None:
+    s3.start(store)
+    client = boto3_client(store)
+    client.put_object(Bucket=s3.BUCKET, Key="kept", Body=b"kept")
+    with pytest.raises(ClientError, match="BucketNotEmpty"):
+        client.delete_bucket(Bucket=s3.BUCKET)
+    assert client.get_object(Bucket=s3.BUCKET, Key="kept")["Body"].read() == b"kept"

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.workspace import free_ports
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.localcloud import connection, daemon, s3
+from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
 from support import hostile
 from support.cloud import ONCE, wait_until
 from support.hostile import Recorder
@@ -28,13 +28,32 @@ from support.repository import REPOSITORY, SOURCE
 
 LOCALCLOUD = (sys.executable, "-m", "fashion_cnn.localcloud")
 DVC = (sys.executable, "-m", "dvc")
+# A stage that says where its cloud is, as `deploy` finds it; one that takes as long as it is let.
 PIPELINE = f"""\
+vars:
+  - python: '"{sys.executable}"'
 stages:
   where:
-    cmd: '"{sys.executable}" -m fashion_cnn.localcloud up > where'
-    deps: [input]
-    params: [number]
+    cmd: ${{python}} -m fashion_cnn.localcloud up > where; ${{python}} -m fashion_cnn.cloud status >> where; true
+    params: [kernel]
     outs: [where]
+  slow:
+    cmd: ${{python}} slow.py > slow
+    params: [kernel]
+    outs: [slow]
+"""
+SLOW = """\
+import time
+from pathlib import Path
+from fashion_cnn.stages.executor import end_with_dvc
+end_with_dvc()
+Path({begun!r}).touch()
+try:
+    while not Path({may_end!r}).exists():
+        time.sleep(0.1)
+except KeyboardInterrupt:
+    Path({interrupted!r}).touch()
+    raise
 """
 
 
@@ -54,6 +73,12 @@ class Clone(NamedTuple):
         done = self.call(*command, **variables)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def work_off(self, jobs: int = 1) -> None:
+        """Start the queue's workers, which keep what they inherit open as long as they run."""
+        command = [*DVC, "queue", "start", "--jobs", str(jobs)]
+        null = subprocess.DEVNULL
+        subprocess.run(command, cwd=self.folder, env=self.environment, stdout=null, stderr=null, check=True)
 
     def connect(self, store: s3.Daemon) -> None:
         self.run(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
@@ -91,17 +116,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.Daemon]:
     store = s3.store(tmp_path_factory.mktemp("big disk") / "cloud")
     s3.settings(store, free_ports())
     yield store
+    sagemaker.stop(store)
     s3.stop(store)
 
 
 def new_clone(folder: Path, environment: dict[str, str]) -> Clone:
-    """A repository with the project's DVC configuration and a stage that takes no time."""
-    (folder / ".dvc").mkdir(parents=True)
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"):
+    """A repository with the project's DVC configuration and parameters, and a pipeline that takes no time."""
+    for name in (".dvc", "reports"):
+        (folder / name).mkdir(parents=True)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "params.yaml"):
         shutil.copyfile(REPOSITORY / name, folder / name)
     (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / "params.yaml").write_text("number: 0\n")
-    (folder / "input").write_text("")
+    (folder / "slow.py").write_text(
+        SLOW.format(**{name: str(folder / ".git" / name) for name in ("begun", "may_end", "interrupted")})
+    )
+    (folder / "reports/deployment.json").write_text('{"endpoint_config": "fashion-cnn-0"}')
     clone = Clone(folder, environment)
     clone.run("git", "init", "--quiet", "--initial-branch=main")
     clone.run("git", "add", "--all")
@@ -121,7 +150,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str],
 
 @pytest.fixture
 def unconnected(tmp_path: Path, environment: dict[str, str]) -> Clone:
-    return new_clone(tmp_path / "unconnected", environment)
+    return new_clone(tmp_path / "another clone", environment)
 
 
 @pytest.fixture
@@ -264,24 +293,48 @@ def test_settings_that_can_not_be_written_at_all_are_named(unconnected: Clone, s
     )
 
 
+def experiments(clone: Clone) -> int:
+    """How many experiments have ended well."""
+    return sum(path.is_file() for path in (clone.folder / ".git/refs/exps").glob("[0-9a-f]*/*/*"))
+
+
+def workers(clone: Clone) -> list[psutil.Process]:
+    """What `dvc queue status` counts, a second faster."""
+    every = psutil.process_iter(["cmdline", "cwd"])
+    return [
+        one for one in every if "queue-worker" in (one.info["cmdline"] or ()) and one.info["cwd"] == str(clone.folder)
+    ]
+
+
 def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
     unconnected: Clone, home: Path, store: s3.Daemon
 ) -> None:
     unconnected.connect(store)
-    here = f"S3 answers at {s3.settings(store).endpoint}\n"
-    unconnected.run(*DVC, "exp", "run", "--name", "temp", "--temp", "--set-param", "number=1")
-    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "number=2,3")
-    unconnected.run(*DVC, "queue", "start", "--jobs", "2")
-    refs = unconnected.folder / ".git/refs/exps"
-    wait_until(lambda: len([one for one in refs.glob("??/*/*") if one.is_file()]) == 3, 120)
-    shown = unconnected.run(*DVC, "exp", "show", "--csv")
-    assert {line.split(",")[-3] for line in shown.splitlines()} >= {"1", "2", "3"}
-    written = {path.read_text() for path in (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")}
-    assert here in written
-    assert not any(text.startswith("S3 answers") for text in written - {here})
+    unconnected.run(*DVC, "exp", "run", "--temp", "--set-param", "kernel=1", "where")
+    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=2,3", "where")
+    unconnected.work_off(jobs=2)
+    wait_until(lambda: experiments(unconnected) == 3, 120)
+    (written,) = (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")
+    assert f"S3 answers at {s3.settings(store).endpoint}\n" in written.read_text()
+    assert "the endpoint fashion-cnn does not serve" in written.read_text()
+    assert daemon.find(sagemaker.server(store)), "started by the first of them"
     assert not (home / ".local").exists(), "the default place"
-    started = [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])]
-    assert started == []
+    assert [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])] == []
+
+
+def test_a_killed_queue_leaves_no_stage_at_work_and_goes_on_when_it_is_started_again(unconnected: Clone) -> None:
+    begun, may_end, interrupted = (unconnected.folder / ".git" / name for name in ("begun", "may_end", "interrupted"))
+    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=1,2", "slow")
+    unconnected.work_off()
+    wait_until(begun.exists, 60)
+    unconnected.run(*DVC, "queue", "stop", "--kill")
+    wait_until(interrupted.exists)
+    wait_until(lambda: not workers(unconnected))
+    may_end.touch()
+    unconnected.work_off()
+    wait_until(lambda: experiments(unconnected) == 1, 60)
+    unconnected.run(*DVC, "exp", "run", "--set-param", "kernel=1", "slow")
+    assert experiments(unconnected) == 2
 
 
 def test_deploying_elsewhere_than_dvc_pushes_is_refused(
@@ -352,3 +405,50 @@ def test_nobody_removes_the_bucket_with_what_is_in_it(store: s3.Daemon) -> None:
     with pytest.raises(ClientError, match="BucketNotEmpty"):
         client.delete_bucket(Bucket=s3.BUCKET)
     assert client.get_object(Bucket=s3.BUCKET, Key="kept")["Body"].read() == b"kept"
+
+
+def held(store: s3.Daemon) -> int:
+    """How many files DVC keeps in the store."""
+    return boto3_client(store).list_objects_v2(Bucket=s3.BUCKET, Prefix="dvc/files/")["KeyCount"]
+
+
+def test_collecting_garbage_as_the_docs_say_keeps_what_other_clones_use_and_they_can_bring_back_what_is_gone(
+    clone: Clone, unconnected: Clone, store: s3.Daemon
+) -> None:
+    s3.start(store)
+    unconnected.connect(store)
+    unconnected.add("committed.bin")
+    unconnected.run("git", "checkout", "--quiet", "-b", "another")
+    unconnected.run("git", "add", "--all")
+    unconnected.run("git", "commit", "--quiet", "--message", "committed")
+    unconnected.add("not committed.bin")
+    unconnected.run(*DVC, "push", "committed.bin", "not committed.bin")
+    for _ in range(2):  # nobody uses what is overwritten
+        clone.add()
+        clone.run(*DVC, "push", "data.bin")
+    clone.run("git", "fetch", "--quiet", str(unconnected.folder), "another:another")
+
+    everything = held(store)
+    options = ("--cloud", "--all-commits", "--all-experiments", "--projects", str(unconnected.folder))
+    clone.run(*DVC, "gc", "--force", *options)
+    assert everything > held(store) >= 3
+
+    clone.run(*DVC, "gc", "--workspace", "--cloud", "--force")
+    assert held(store) == 1, "what the docs warn of"
+    unconnected.run(*DVC, "push", "committed.bin", "not committed.bin")
+    assert held(store) == 3
+
+
+def test_a_clone_without_old_files_is_made_whole(unconnected: Clone, tmp_path: Path) -> None:
+    (unconnected.folder / "dvc.yaml").write_text("metrics: [figures.json]\n")
+    for number in (1, 2):
+        (unconnected.folder / "figures.json").write_text(f'{{"number": {number}}}')
+        unconnected.run("git", "add", "--all")
+        unconnected.run("git", "commit", "--quiet", "--message", "figures")
+    unconnected.run("git", "config", "uploadpack.allowFilter", "true")
+    address = f"file://{unconnected.folder}"
+    unconnected.run("git", "clone", "--quiet", "--filter=blob:none", address, str(tmp_path / "partial"))
+    partial = unconnected._replace(folder=tmp_path / "partial")
+    partial.run("git", "config", "--unset", "remote.origin.partialclonefilter")
+    partial.run("git", "fetch", "--quiet", "--refetch")
+    assert '"diff": 1' in partial.run(*DVC, "metrics", "diff", "--json", "HEAD~1")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from fashion_cnn.comparison import arms
 from fashion_cnn.core import results
@@ -103,6 +104,16 @@ def test_every_figure_of_numbers_has_its_table(reports: Path) -> None:
     assert list(intensity.loc[127]) == pytest.approx([0.5, 0.5, 0.5], abs=0.02), "noise: half are darker"
     assert list(intensity.loc[255]) == [1, 1, 1]
     assert table("eda/nearest_distances")["test_images"].sum() == TEST_IMAGES
+
+
+def test_every_plot_of_the_pipeline_draws_columns_that_a_table_has(reports: Path) -> None:
+    for plot in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["plots"]:
+        (drawn,) = plot.values()
+        x, y = drawn["x"], drawn["y"]
+        for axis in (y, x if isinstance(x, dict) else dict.fromkeys(y, x)):
+            for file, columns in axis.items():
+                wanted = {columns} if isinstance(columns, str) else set(columns)
+                assert wanted <= set(pd.read_csv(reports.parent / file)), file
 
 
 def test_one_seed_leaves_no_interval_between_seeds_in_the_table(repository: Path) -> None:

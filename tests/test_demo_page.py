@@ -40,7 +40,7 @@ from support.cloud import EmbeddedCloud
 from support.repository import SOURCE, random_images
 
 TEST = random_images(120, seed=7)
-SHOWN = ("baseline", "cnn3", "cnn5")
+SHOWN = params.ARMS[:-1]  # beside the deployed candidate
 
 
 def put_linear_model(cloud: EmbeddedCloud, seed: int) -> str:

@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from benchmarks.workspace import free_ports
+from fashion_cnn.core.params import ARMS
 from support.repository import REPOSITORY
 
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
-TRAINED = ["baseline", "cnn3", "cnn5", "candidate"]
 SOURCE = "src/fashion_cnn/"
 
 
@@ -85,7 +85,7 @@ def test_every_module_that_a_stage_imports_lies_in_its_dependencies(
     assert {folder for folder in named if not any(inside(file, {folder}) for file in imported)} == set()
 
 
-@pytest.mark.parametrize("stage", TRAINED)
+@pytest.mark.parametrize("stage", ARMS)
 def test_only_what_decides_a_network_can_retrain_it(stage: str) -> None:
     assert dependencies(stage, code=True) == {f"{SOURCE}core", f"{SOURCE}training", f"{SOURCE}stages/train.py"}
 
@@ -172,7 +172,7 @@ def test_the_files_a_stage_reads_are_its_dependencies(stage: str, traces: dict[s
     assert {name for name in named if not any(inside(file, {name}) for file in read)} == set()
 
 
-@pytest.mark.parametrize("stage", TRAINED)
+@pytest.mark.parametrize("stage", ARMS)
 def test_training_depends_on_the_versions_that_decide_the_weights(stage: str) -> None:
     (pins,) = [entry["pyproject.toml"] for entry in PIPELINE[stage]["params"] if isinstance(entry, dict)]
     assert pins == ["project.optional-dependencies.train"]

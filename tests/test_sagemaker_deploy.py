@@ -34,7 +34,7 @@ from fashion_cnn.cloud import deployment, preflight
 from fashion_cnn.cloud.params import Deploy
 from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.cloud.verification import verify
-from fashion_cnn.core import dataset, results
+from fashion_cnn.core import dataset, params, results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import splits
@@ -709,7 +709,7 @@ def study(workspace: Path) -> Iterator[Path]:
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     network = keras.Sequential([keras.Input((28, 28), dtype="uint8"), *layers])
-    for arm in ("baseline", "cnn3", "cnn5", "candidate"):
+    for arm in params.ARMS:
         (workspace / "models" / arm).mkdir(parents=True, exist_ok=True)
         save_network(network, workspace / "models" / arm / "model.keras")
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]

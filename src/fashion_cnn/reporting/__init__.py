@@ -1,1 +1,1 @@
-"""What every report needs: texts in two languages, the arms' colours, the style of figures; nothing of their subject."""
+"""What every report needs: texts in two languages, the arms' colours, the style of figures; not their subject."""

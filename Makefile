@@ -2,12 +2,15 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-UV_VERSION := 0.13.9
 
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+# DVC runs stages in the login shell, which may be fish, or nologin.
+export SHELL := /bin/sh
+# A person's own settings of Python are meant for other environments.
+unexport $(filter PYTHON%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro verify predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: always help env repro verify predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,13 +20,9 @@ env: .dvc/localcloud-aws-config  ## make the environment and connect this clone 
 .dvc/localcloud-aws-config: $(VENV)/.installed
 	@python -m fashion_cnn.localcloud connect
 
-$(VENV)/.installed: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"error: Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 env")'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes -r requirements.txt
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
-	@touch $@
+# Asked each time: a file's date does not tell that the clone was moved, or that PYTHON is another one.
+$(VENV)/.installed: always
+	@$(PYTHON) environment.py $(VENV)
 
 repro: env  ## run the whole study, deploy the candidate, push all results to the store, print the table
 	@# A store that has nothing of these results yet is not asked for them: DVC would warn at every stage.

@@ -11,6 +11,9 @@ accuracy   test accuracies over seeds (an hour; only where it is named)
 total      `make repro` in a fresh clone, beside the whole notebook (a quarter of an hour; only where it is named)
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import contextlib
 import functools
@@ -24,7 +27,6 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import data, machine, report
-from fashion_cnn.core.errors import UserError
 from fashion_cnn.ingest import download
 
 USUAL: Final = ("training", "stages", "repro", "store", "endpoint", "scaling")
@@ -96,7 +98,4 @@ def _code() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    process.run(main)

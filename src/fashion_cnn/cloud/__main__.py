@@ -1,5 +1,8 @@
 """Commands: python -m fashion_cnn.cloud predict IMAGE | status | undeploy."""
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import json
 import sys
@@ -183,4 +186,4 @@ def undeploy(chosen: Deploy, *, everything: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.run(main)

@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Final
 
+from fashion_cnn.core import process  # noqa: F401 (Keras and TensorFlow read variables while they are imported)
+
 NOT_NEEDED: Final = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 # How lines begin that say nothing a person must know: absl's notes, its notice of where it writes them, and a missing
 # GPU, which TensorFlow calls an error. The continuation of a note begins with "To enable".

@@ -1,5 +1,8 @@
 """Commands: python -m fashion_cnn.localcloud up | down | status | connect | credentials."""
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import json
 import shutil
@@ -123,4 +126,4 @@ def credentials(store: Daemon, expected: int | None, *, with_sagemaker: bool) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.run(main)

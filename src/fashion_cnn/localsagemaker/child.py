@@ -3,6 +3,9 @@
 python -m fashion_cnn.localsagemaker.child MODULE ARGUMENTS...; standard input is a pipe from the parent.
 """
 
+from fashion_cnn.core import process  # noqa: F401 (first: it makes the process ready for what follows)
+
+# isort: split
 import os
 import runpy
 import sys

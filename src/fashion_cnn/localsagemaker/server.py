@@ -1,5 +1,8 @@
 """The embedded SageMaker's HTTP server: SageMaker's JSON protocol, InvokeEndpoint, and a little of STS."""
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import asyncio
 import contextlib
@@ -304,4 +307,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

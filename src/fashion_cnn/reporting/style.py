@@ -33,6 +33,7 @@ PAPER: Final = "#fffffe"  # the background, and nothing else: the report leaves 
 INK: Final = "#4a4a4a"  # text and axes, and nothing else: the report replaces it by the page's own ink
 WIDTH: Final = 4.6  # inches
 
+mpl.rcdefaults()  # not what a matplotlibrc of the working folder says
 mpl.rcParams.update(
     {
         "axes.edgecolor": INK,

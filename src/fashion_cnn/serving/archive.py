@@ -6,6 +6,7 @@ docker/build_artifacts/sagemaker/serve.py.
 
 import gzip
 import io
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -73,7 +74,7 @@ def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES, max_members:
                 _decompress(archive, plain, max_bytes)
                 with tarfile.open(fileobj=plain, mode="r:") as tar:
                     _check(tar, archive, max_bytes, max_members)
-                    tar.extractall(unpacked, filter="data")
+                    _write(tar, unpacked)
             unpacked.replace(folder)
         except FileNotFoundError:
             raise UserError(f"{archive}: not found") from None
@@ -89,6 +90,20 @@ def _decompress(archive: Path, plain: IO[bytes], max_bytes: int) -> None:
                 raise UserError(f"{archive}: more than {max_bytes} bytes decompressed; allowed: up to that")
             plain.write(chunk)
     plain.seek(0)
+
+
+def _write(tar: tarfile.TarFile, folder: Path) -> None:
+    """Write files and folders, and of each nothing but its content: `extractall` has filters since Python 3.11.4."""
+    for member in tar:
+        path = folder / member.name
+        if member.isdir():
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = tar.extractfile(member)
+            assert content  # noqa: S101 (what is no folder is a file: _check)
+            with path.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def _check(tar: tarfile.TarFile, archive: Path, max_bytes: int, max_members: int) -> None:

@@ -8,6 +8,9 @@ Source: docs.aws.amazon.com, "Use your own inference code with hosting services"
 github.com/aws/sagemaker-tensorflow-serving-container, docker/build_artifacts/sagemaker/python_service.py.
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import asyncio
 import importlib.util
@@ -16,7 +19,6 @@ import ipaddress
 import json
 import logging
 import socket
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -243,11 +245,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
     log.setLevel(logging.INFO)
-    try:
-        asyncio.run(serve(arguments.archive_folder, arguments.host, arguments.port, arguments.workers))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    asyncio.run(serve(arguments.archive_folder, arguments.host, arguments.port, arguments.workers))
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

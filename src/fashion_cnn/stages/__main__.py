@@ -4,23 +4,24 @@ No stage depends on this file in dvc.yaml, because it decides no output: it refu
 before the stage works, and turns what a person can mend into one line.
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import importlib
 import sys
 
 from fashion_cnn.core import params
-from fashion_cnn.core.errors import UserError
 from fashion_cnn.stages.executor import end_with_dvc
 from fashion_cnn.stages.parameters import Parameters
 
 
-def main(name: str) -> None:
+def main() -> None:
     """Run a stage as a program: a person's mistake or a full disk is one line on stderr and exit status 1."""
+    del sys.argv[0]  # a stage's own arguments follow its name
     try:
         end_with_dvc()
         params.load(Parameters)
-        importlib.import_module(f"fashion_cnn.stages.{name}").main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+        importlib.import_module(f"fashion_cnn.stages.{sys.argv[0]}").main()
     except OSError as error:
         sys.exit(f"error: {error}; nothing half-written is left, run it again once that is mended")
     except KeyboardInterrupt:
@@ -28,5 +29,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    del sys.argv[0]  # a stage's own arguments follow its name
-    main(sys.argv[0])
+    process.run(main)

@@ -1,0 +1,85 @@
+"""Makes a process the project's own: the person's shell and home folder decide nothing that it computes or draws.
+
+A program imports this before anything else, and runs its main function through `run`.
+"""
+
+import errno
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from fashion_cnn.core.errors import UserError
+
+# Variables by which a shell decides what libraries compute and draw. Here params.yaml alone does.
+DECISIVE: Final = (
+    "CUBLAS_", "CUDNN_", "DNNL_", "KERAS_", "MATPLOTLIBRC", "MPLBACKEND", "NPY_", "NVIDIA_TF32_", "ONEDNN_",
+    "OPENBLAS_CORETYPE", "TENSORFLOW_USE_", "TF_", "XLA_",
+)  # fmt: skip
+# Those of the same names that say where memory comes from and what is logged, and those that training answers for.
+INDECISIVE: Final = (
+    "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_ENABLE_ONEDNN_OPTS",
+    "ONEDNN_MAX_CPU_ISA",
+)  # fmt: skip
+# The files in a home folder that decide the same are looked for where there are none.
+# Source: keras/src/backend/config.py; matplotlib.org, "Customizing Matplotlib with style sheets and rcParams".
+NOWHERE: Final = {"KERAS_HOME": os.devnull, "MATPLOTLIBRC": os.devnull}
+
+
+def _forget_the_shell() -> None:
+    """Take the shell's decisions out of this process and those that it starts."""
+    for name in [name for name in os.environ if name.startswith(DECISIVE) and name not in INDECISIVE]:
+        del os.environ[name]
+    os.environ |= NOWHERE
+    # What PYTHONPATH names stands in for no installed package; where this code comes from there, it goes first.
+    named = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
+    sys.path.sort(key=(named - {str(Path(__file__).parents[2])}).__contains__)
+    if "error" in os.environ.pop("PYTHONWARNINGS", ""):  # other people's code warns
+        warnings.simplefilter("default")
+
+
+_forget_the_shell()
+
+
+class _Unheard(io.FileIO):
+    """A standard stream whose reader may leave, as `head` does: the rest is dropped, and the work goes on."""
+
+    lost = False
+
+    def write(self, content: Any, /) -> int:
+        if not self.lost:
+            try:
+                return super().write(content) or 0
+            except OSError as error:
+                self.lost = True
+                if error.errno not in (errno.EPIPE, errno.EIO):  # no more pipe, no more terminal; a full disk is told
+                    raise OSError(error.errno, error.strerror, "standard output") from None
+        return len(content)
+
+
+def _forgiving(stream: Any) -> Any:
+    """The same standard stream, for which no text is wrong: what its encoding lacks becomes a question mark."""
+    if stream is None:  # whoever started the process closed it; the next file to be opened takes its number
+        return Path(os.devnull).open("w", encoding="utf-8", errors="replace")
+    binary = io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False))
+    buffering = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    return io.TextIOWrapper(binary, stream.encoding, "replace", **buffering)
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program's main function and exit with the status that it returns.
+
+    A person's mistake, and what their machine refuses, is one line on stderr and exit status 1.
+    """
+    sys.stdout, sys.stderr = _forgiving(sys.stdout), _forgiving(sys.stderr)
+    try:
+        status = main()
+        sys.stdout.flush()
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    sys.exit(status)

@@ -64,7 +64,7 @@ bench: env  ## measure it beside the notebook, Flask and (after `make bench-peer
 # pip, because uv prefers the build of PyTorch that brings CUDA.
 bench-peers:  ## make an environment with PyTorch, for `make bench`
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
+	.venv-peers/bin/pip install --quiet --no-user --disable-pip-version-check torch==2.13.0 numpy
 
 lint: env  ## check style, types and the direction of imports
 	ruff check .

@@ -3,8 +3,10 @@
 A program imports this before anything else, and runs its main function through `run`.
 """
 
+import codecs
 import errno
 import io
+import locale
 import os
 import sys
 import warnings
@@ -24,16 +26,17 @@ INDECISIVE: Final = (
     "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_ENABLE_ONEDNN_OPTS",
     "ONEDNN_MAX_CPU_ISA",
 )  # fmt: skip
-# The files in a home folder that decide the same are looked for where there are none.
-# Source: keras/src/backend/config.py; matplotlib.org, "Customizing Matplotlib with style sheets and rcParams".
-NOWHERE: Final = {"KERAS_HOME": os.devnull, "MATPLOTLIBRC": os.devnull}
+# Files of a home folder that decide the same are looked for where there are none. Started processes read and write
+# UTF-8, and so TensorFlow finds its own files below a folder named in it, whatever the locale.
+# Source: keras/src/backend/config.py; matplotlib.org, "Customizing Matplotlib with style sheets and rcParams"; PEP 540.
+OWN: Final = {"KERAS_HOME": os.devnull, "MATPLOTLIBRC": os.devnull, "PYTHONUTF8": "1"}
 
 
 def _forget_the_shell() -> None:
     """Take the shell's decisions out of this process and those that it starts."""
     for name in [name for name in os.environ if name.startswith(DECISIVE) and name not in INDECISIVE]:
         del os.environ[name]
-    os.environ |= NOWHERE
+    os.environ |= OWN
     # What PYTHONPATH names stands in for no installed package; where this code comes from there, it goes first.
     named = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
     sys.path.sort(key=(named - {str(Path(__file__).parents[2])}).__contains__)
@@ -61,12 +64,15 @@ class _Unheard(io.FileIO):
 
 
 def _forgiving(stream: Any) -> Any:
-    """The same standard stream, for which no text is wrong: what its encoding lacks becomes a question mark."""
+    """The same standard stream, for which no text is wrong: what the terminal can't show becomes a question mark."""
     if stream is None:  # whoever started the process closed it; the next file to be opened takes its number
         return Path(os.devnull).open("w", encoding="utf-8", errors="replace")
     binary = io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False))
     buffering = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
-    return io.TextIOWrapper(binary, stream.encoding, "replace", **buffering)
+    # In UTF-8 mode the stream has UTF-8 whatever the terminal has; a locale without any encoding says ASCII.
+    shown = locale.getencoding()
+    known = "PYTHONIOENCODING" not in os.environ and codecs.lookup(shown).name != "ascii"
+    return io.TextIOWrapper(binary, shown if known else stream.encoding, "replace", **buffering)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
 def _code() -> str:
     """The commit that was measured; `dirty` where the working tree differs."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "no repository"
+    return (
+        subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8").stdout.strip()
+        or "no repository"
+    )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def describe() -> dict[str, Any]:
 
 def _processor_information() -> dict[str, str]:
     path = Path("/proc/cpuinfo")
-    lines = path.read_text().partition("\n\n")[0].splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines() if path.exists() else []
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -43,7 +43,7 @@ def _brand() -> str:
     if sys.platform != "darwin":
         return platform.processor()
     command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8").stdout.strip()
 
 
 def _distribution() -> str:

@@ -14,7 +14,7 @@ def peak(pid: int | None = None) -> int:
     """
     status = Path(f"/proc/{pid or 'self'}/status")
     if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
         return int(found[1]) * 1024 if found else 0
     if pid is not None:
         raise SystemExit("error: another process's peak memory can only be read on Linux")

@@ -28,7 +28,7 @@ def merge(results: Results, machine: dict[str, Any], part: str, measured: dict[s
 def load(folder: Path = FOLDER) -> Results:
     """What results.json holds; empty where there is none."""
     path = folder / "results.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def save(results: Results, folder: Path = FOLDER) -> None:

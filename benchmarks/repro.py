@@ -18,7 +18,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     study.run("dvc", "commit", "--force")  # as up to date, also where another measurement ran stages by hand
     with workspace.empty() as tiny:
         tiny.run("dvc", "init", "--quiet")
-        (tiny.folder / "dvc.yaml").write_text("stages: {nothing: {cmd: python -c pass, deps: [read]}}\n")
+        (tiny.folder / "dvc.yaml").write_text(
+            "stages: {nothing: {cmd: python -c pass, deps: [read]}}\n", encoding="utf-8"
+        )
         (tiny.folder / "read").touch()
         tiny.run("dvc", "repro")
         commands = {
@@ -38,7 +40,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def timed(where: Workspace, command: list[str]) -> float:
     """Seconds of a command, which must find nothing to do."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=where.folder, env=where.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=where.folder, env=where.environment, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     seconds = time.perf_counter() - started
     if done.returncode or (command[0] == "dvc" and "up to date" not in done.stdout):
         raise RuntimeError(f"{command} had something to do:\n{done.stdout[-1000:]}\n{done.stderr[-1000:]}")

@@ -107,7 +107,7 @@ def main() -> None:
     importlib.import_module(f"fashion_cnn.stages.{stage}").main()
     switch()
     figures = {**seconds, "finished": changed_at, "peak_bytes": memory.peak()}
-    with open(output, "w") as file:  # noqa: PTH123 (not through the wrapped methods)
+    with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123 (not through the wrapped methods)
         json.dump(figures, file)
 
 

@@ -33,7 +33,9 @@ class Workspace(NamedTuple):
             RuntimeError: it failed; what it printed last is in the message.
         """
         variables = self.environment | environment
-        done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, env=variables, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return done.stdout
@@ -73,7 +75,9 @@ def clone(changes: Mapping[str, Any]) -> Iterator[Workspace]:
     """The working tree, committed or not, connected to its own cloud, with some parameters changed."""
     with empty() as workspace:
         listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-        files = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
+        files = subprocess.run(
+            listing, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
+        ).stdout.split("\0")
         for file in filter(None, files):
             if (REPOSITORY / file).is_file():
                 (workspace.folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +120,8 @@ def free_ports() -> int:
 def change(path: Path, changes: Mapping[str, Any]) -> None:
     """Set parameters by their dotted names."""
     yaml = YAML()
-    values = yaml.load(path.read_text())
+    values = yaml.load(path.read_text(encoding="utf-8"))
     for name, value in changes.items():
         params.set_parameter(values, name, value)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         yaml.dump(values, file)

@@ -1,5 +1,8 @@
 """Fixtures that several test files share: a workspace, a small data set, and the real one, brought once."""
 
+from fashion_cnn.core import process  # noqa: F401 (first: the tests, too, are nothing to a person's shell)
+
+# isort: split
 import copy
 import os
 import shutil
@@ -39,7 +42,7 @@ def real_raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def defaults() -> dict[str, Any]:
     """params.yaml as it is committed."""
-    return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    return yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def set_params(defaults: dict[str, Any]) -> Callable[..., Path]:
         for name, value in changes.items():
             params.set_parameter(values, name, value)
         path = Path("params.yaml")
-        path.write_text(yaml.safe_dump(values))
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
         return path
 
     return write

@@ -31,7 +31,13 @@ class Clone(NamedTuple):
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            encoding="utf-8",
         )
 
     def run(self, *command: str) -> str:
@@ -40,7 +46,7 @@ class Clone(NamedTuple):
         return done.stdout
 
     def read(self, path: str) -> str:
-        return (self.folder / path).read_text()
+        return (self.folder / path).read_text(encoding="utf-8")
 
 
 def trained(output: str) -> int:
@@ -72,7 +78,9 @@ def origin(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
     """The working tree as a repository of its own, with parameters that take seconds instead of minutes."""
     origin = Clone(tmp_path_factory.mktemp("origin"), environment)
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    files = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
+    files = subprocess.run(
+        listing, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout.split("\0")
     for file in filter(None, files):
         if (REPOSITORY / file).exists():
             (origin.folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +89,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
     values = yaml.safe_load(origin.read("params.yaml"))
     values["data"]["limit"] = 500
     values["train"]["epochs"] = 2
-    (origin.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (origin.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     origin.run("git", "init", "--quiet", "--initial-branch=main")
     origin.run("git", "add", "--all")
     origin.run("git", "commit", "--quiet", "--message", "A slice of the study")
@@ -224,13 +232,13 @@ def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second:
 )
 def test_changed_code_reruns_what_depends_on_it(second: Clone, module: str, stages: set[str]) -> None:
     path = second.folder / "src/fashion_cnn" / module
-    original = path.read_text()
-    path.write_text(original + "\n# changed\n")
+    original = path.read_text(encoding="utf-8")
+    path.write_text(original + "\n# changed\n", encoding="utf-8")
     changed = {
         stage for stage, reasons in json.loads(second.run("dvc", "status", "--json")).items()
         if any(str(path.relative_to(second.folder)) in str(reason) for reason in reasons)
     }  # fmt: skip
-    path.write_text(original)
+    path.write_text(original, encoding="utf-8")
     assert changed == stages
 
 
@@ -240,7 +248,7 @@ def test_a_bad_parameter_is_one_line_and_the_cache_has_the_last_result(second: C
     assert done.returncode != 0
     assert "error: params.yaml: kernel = 0 is not allowed; allowed: a whole number from 1 to 27" in done.stderr
     assert "Traceback" not in done.stderr
-    (second.folder / "params.yaml").write_text(params)
+    (second.folder / "params.yaml").write_text(params, encoding="utf-8")
     second.run("dvc", "checkout")
     assert "up to date" in second.run("dvc", "status", "compare")
     assert second.read("dvc.lock") == lock
@@ -248,12 +256,12 @@ def test_a_bad_parameter_is_one_line_and_the_cache_has_the_last_result(second: C
 
 def test_a_stage_that_is_killed_half_way_is_repaired_by_the_next_run(second: Clone) -> None:
     params = second.read("params.yaml")
-    (second.folder / "params.yaml").write_text(params.replace("kernel: 7", "kernel: 9", 1))
+    (second.folder / "params.yaml").write_text(params.replace("kernel: 7", "kernel: 9", 1), encoding="utf-8")
     model = second.folder / "models" / "candidate"
     with subprocess.Popen(
         ["dvc", "repro", "candidate"], cwd=second.folder, env=second.environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
-    ) as repro:  # fmt: skip
+    encoding="utf-8") as repro:  # fmt: skip
         stage = None
         while stage is None:
             assert repro.poll() is None

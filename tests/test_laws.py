@@ -17,7 +17,7 @@ from benchmarks.workspace import free_ports
 from fashion_cnn.core.params import ARMS
 from support.repository import REPOSITORY
 
-PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 WITHOUT_TENSORFLOW = ["fetch", "preprocess", "eda", "compare"]
 SOURCE = "src/fashion_cnn/"
 
@@ -33,7 +33,7 @@ def dependencies(stage: str, *, code: bool) -> set[str]:
 
 def parameters(stage: str) -> set[str]:
     """The parameters that dvc.yaml names for a stage, sections spelled out to their values."""
-    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 
     def leaves(name: str, value: Any) -> set[str]:
         if not isinstance(value, dict):
@@ -102,10 +102,10 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
     """What each stage read when all of them ran, in three processes, on a few real images."""
     folder = tmp_path_factory.mktemp("traced")
     (folder / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
-    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["limit"] = 200
     values["train"]["epochs"] = 1
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
 
     environment = {
         **os.environ,
@@ -124,6 +124,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout.splitlines()[-1])

@@ -67,7 +67,9 @@ def test_an_unknown_parameter_is_refused_and_the_known_ones_are_named(set_params
 
 def test_a_number_is_read_as_dvc_writes_it(workspace: Path) -> None:
     path = workspace / "params.yaml"
-    path.write_text(path.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-05"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("learning_rate: 0.001", "learning_rate: 1e-05"), encoding="utf-8"
+    )
     assert params.load(Parameters).train.learning_rate == 1e-5
 
 
@@ -109,7 +111,7 @@ def test_layers_that_leave_no_pixels_are_refused(set_params: SetParams) -> None:
 
 @pytest.mark.parametrize("content", ["", "- 1", "kernel: [", "kernel: {a: 1}", "\t"])
 def test_a_file_that_is_no_parameters_file_is_refused_in_one_line(workspace: Path, content: str) -> None:
-    (workspace / "params.yaml").write_text(content)
+    (workspace / "params.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as error:
         params.load(Parameters)
     assert "\n" not in str(error.value)

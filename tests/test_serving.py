@@ -103,10 +103,10 @@ def wait_until(condition: Any, process: subprocess.Popen) -> None:
 @contextmanager
 def start(folder: Path, log: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "fashion_cnn.serving.server", f"--archive-folder={folder}", "--port=0"]
-    with log.open("w") as errors, subprocess.Popen(command, stderr=errors) as process:
+    with log.open("w", encoding="utf-8") as errors, subprocess.Popen(command, stderr=errors) as process:
         try:
-            wait_until(lambda: "listening on" in log.read_text(), process)
-            address = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text())
+            wait_until(lambda: "listening on" in log.read_text(encoding="utf-8"), process)
+            address = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8"))
             assert address
             yield Server(process, int(address[1]))
         finally:
@@ -600,7 +600,7 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(server: Server, folder:
     for _ in range(5):
         begin(server.port, as_json(IMAGES)).close()
     assert server.invoke(as_json(IMAGES)).status == 200
-    assert "Traceback" not in folder.with_name("server.log").read_text()
+    assert "Traceback" not in folder.with_name("server.log").read_text(encoding="utf-8")
 
 
 def test_a_body_that_is_too_large_is_refused_and_one_that_just_fits_is_read(server: Server) -> None:
@@ -631,7 +631,7 @@ def fuzz_over_http(server: Server, request_: tuple[bytes, str]) -> None:
 def test_no_malformed_request_brings_the_server_down_or_fills_its_log(server: Server, folder: Path) -> None:
     fuzz_over_http(server)
     assert server.call("GET", "/ping").status == 200
-    assert "Traceback" not in folder.with_name("server.log").read_text()
+    assert "Traceback" not in folder.with_name("server.log").read_text(encoding="utf-8")
 
 
 def test_the_server_is_healthy_only_when_it_is_loaded_and_ends_only_when_all_is_answered(
@@ -660,7 +660,7 @@ def refuses_connections(port: int) -> bool:
 
 def fails(*arguments: str) -> str:
     command = [sys.executable, "-m", "fashion_cnn.serving.server", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, encoding="utf-8")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
@@ -681,6 +681,6 @@ def test_an_archive_without_a_model_or_a_whole_handler_is_refused(tmp_path: Path
     with pytest.raises(UserError, match="2: cannot be loaded"):
         load_model(tmp_path)
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "inference.py").write_text("def input_handler(data, context): ...\n")
+    (tmp_path / "code" / "inference.py").write_text("def input_handler(data, context): ...\n", encoding="utf-8")
     with pytest.raises(UserError, match="has no function output_handler"):
         load_handler(tmp_path)

@@ -20,7 +20,9 @@ from support.repository import REPOSITORY, random_images, write_raw
 def run_stage(name: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     command = [sys.executable, "-m", "fashion_cnn.stages", name, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)  # type: ignore[call-overload]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, **options, encoding="utf-8"
+    )  # type: ignore[call-overload]
 
 
 def expect_one_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -91,7 +93,7 @@ def test_a_disk_that_takes_no_more_is_one_line_and_leaves_nothing(workspace: Pat
 
 def test_another_version_of_tensorflow_is_refused(workspace: Path) -> None:
     project = workspace / "pyproject.toml"
-    project.write_text(project.read_text().replace("tensorflow==", "tensorflow==0."))
+    project.write_text(project.read_text(encoding="utf-8").replace("tensorflow==", "tensorflow==0."), encoding="utf-8")
     line = expect_one_line(run_stage("train", "baseline"))
     assert "is installed, pyproject.toml names 0." in line
     assert "make env" in line
@@ -107,7 +109,7 @@ def test_a_killed_stage_leaves_no_output_and_the_next_run_repairs_it(workspace: 
     )
     process = subprocess.Popen(
         [sys.executable, "-c", half_way], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )  # fmt: skip
+    , encoding="utf-8")  # fmt: skip
     assert process.stdout
     assert process.stdin
     assert process.stdout.readline() == "half-way\n"
@@ -117,8 +119,8 @@ def test_a_killed_stage_leaves_no_output_and_the_next_run_repairs_it(workspace: 
 
     with output_folder("models/cnn3") as folder:
         assert list(folder.iterdir()) == []
-        (folder / "model.keras").write_text("whole")
-    assert (workspace / "models/cnn3/model.keras").read_text() == "whole"
+        (folder / "model.keras").write_text("whole", encoding="utf-8")
+    assert (workspace / "models/cnn3/model.keras").read_text(encoding="utf-8") == "whole"
     assert [path.name for path in (workspace / "models").iterdir()] == ["cnn3"]
 
 

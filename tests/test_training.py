@@ -282,11 +282,11 @@ def test_shifts_are_ordered_by_direction_and_distance() -> None:
 def test_training_imports_no_library_that_keras_takes_only_because_it_is_there() -> None:
     unneeded = "{'sklearn', 'scipy', 'pandas', 'matplotlib'}"
     code = f"import sys, fashion_cnn.training.fitting; print(*{unneeded} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == ""
 
 
 def test_what_was_hidden_from_keras_can_still_be_imported() -> None:
     code = "from fashion_cnn.core.lean_keras import keras; import scipy.special, pandas; print(keras.__version__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == keras.__version__

@@ -73,14 +73,14 @@ def trace(stage: str, arguments: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     traces = []
-    original = Path("params.yaml").read_text()
+    original = Path("params.yaml").read_text(encoding="utf-8")
     for run in sys.argv[1:]:
         stage, *rest = run.split(":")
         arguments, changes = rest[:1], dict(change.split("=") for change in rest[1:])
         changed = yaml.safe_load(original) | {name: yaml.safe_load(value) for name, value in changes.items()}
-        Path("params.yaml").write_text(yaml.safe_dump(changed))
+        Path("params.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
         traces.append(trace(stage, arguments))
-    Path("params.yaml").write_text(original)
+    Path("params.yaml").write_text(original, encoding="utf-8")
     print(f"\n{json.dumps(traces)}")
 
 

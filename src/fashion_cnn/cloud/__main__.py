@@ -146,7 +146,7 @@ def status(chosen: Deploy) -> int:
     if not REPORT.exists():
         print(f"{REPORT} is not there: nothing was deployed")
         return NOT_SERVING
-    expected = json.loads(REPORT.read_text())["endpoint_config"]
+    expected = json.loads(REPORT.read_text(encoding="utf-8"))["endpoint_config"]
     target = connect(chosen)
     from botocore.exceptions import ClientError, WaiterError  # noqa: PLC0415 (after connect, which imports it)
 

@@ -170,7 +170,9 @@ def load(part: type[P], path: Path = Path("params.yaml"), changes: Mapping[str, 
         UserError: the file is missing, is not YAML, or holds a name or a value that is not allowed.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text())  # what DVC reads and writes with: YAML 1.2
+        values = YAML(typ="safe", pure=True).load(
+            path.read_text(encoding="utf-8")
+        )  # what DVC reads and writes with: YAML 1.2
         for name, value in changes.items():
             set_parameter(values, name, value)
         return part.model_validate(values)

@@ -51,8 +51,8 @@ ARRAYS: Final = Result._fields[2:]
 
 def save(result: Result, folder: Path) -> None:
     """Write metrics.json, history.csv (one row a seed and epoch) and predictions.npz; the same bytes for equals."""
-    (folder / "metrics.json").write_text(json.dumps(result.metrics, indent=2) + "\n")
-    with (folder / "history.csv").open("w", newline="") as file:
+    (folder / "metrics.json").write_text(json.dumps(result.metrics, indent=2) + "\n", encoding="utf-8")
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["seed", "epoch", *CURVES])
         for seed, epoch in np.ndindex(result.history[CURVES[0]].shape):
@@ -67,7 +67,7 @@ def load(folder: Path) -> Result:
         UserError: it is not there.
     """
     try:
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         table = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
         history = {name: table[name].reshape(metrics["seeds"], -1) for name in CURVES}
         with np.load(folder / "predictions.npz") as arrays:

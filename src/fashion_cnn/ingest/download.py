@@ -140,7 +140,7 @@ def _from_debian(scratch: Path) -> Path:
 def _call(command: list[str], folder: Path) -> None:
     words = [word for word in command if not word.startswith(("-", "/"))]
     print(f"fetch: {' '.join(words)}", flush=True)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8")
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise SourceError(f"{command[0]} failed with exit status {done.returncode}: {lines[-1]}")

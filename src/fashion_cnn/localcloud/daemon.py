@@ -73,7 +73,7 @@ def write_private(path: Path, content: bytes) -> None:
 def find(daemon: Daemon) -> psutil.Process | None:
     """The process that the pid file names; None where it ended or another process has its pid now."""
     try:
-        recorded = json.loads(daemon.pid_file.read_text())
+        recorded = json.loads(daemon.pid_file.read_text(encoding="utf-8"))
         process = psutil.Process(recorded["pid"])
         # Not by the time of its start, which psutil derives from the clock. A zombie, which nobody reaps in a container
         # without an init, has no command line.
@@ -162,7 +162,7 @@ def wait(daemon: Daemon, ready: Callable[[], bool], *, seconds: float = 60) -> N
 
 
 def _last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if line.strip()]
     # A Go program ends with the stacks of all goroutines; the reason stands before them.
     reasons = [line for line in lines if re.match(r"F\d{4} |panic: |fatal error: ", line)] or lines[-1:]
     return "".join(f": {reason[:300]}" for reason in reasons[:1]) + f"; its log: {log}"

@@ -123,7 +123,7 @@ def _settings_file(s3: Daemon) -> Path:
 
 def _read(path: Path) -> Settings:
     try:
-        return Settings(**json.loads(path.read_text()))
+        return Settings(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         raise UserError(
             f"{path}: not the settings that the embedded S3 wrote; mend it, or remove it and "

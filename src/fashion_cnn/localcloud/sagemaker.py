@@ -53,7 +53,7 @@ def read_state(folder: Path) -> dict[str, dict[str, Any]]:
     """
     path = folder / "sagemaker.json"
     try:
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except (ValueError, TypeError):
         raise UserError(
             f"{path}: not the state that the embedded SageMaker wrote; mend it, or remove it and deploy again"

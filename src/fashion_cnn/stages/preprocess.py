@@ -25,5 +25,5 @@ def main() -> None:
     manifest = splits.describe(prepared)
     with output_folder("data/prepared") as folder:
         splits.save(prepared, folder)
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     print("preprocess: " + ", ".join(f"{name} {len(split.labels):,}" for name, split in prepared.items()))

@@ -52,7 +52,7 @@ def check_versions() -> None:
     Raises:
         UserError: an installed version differs from the one that pyproject.toml names.
     """
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     for pin in project["optional-dependencies"]["train"]:
         name, _, wanted = pin.partition("==")
         installed = importlib.metadata.version(name)

@@ -3,11 +3,13 @@
 python -m fashion_cnn.experiments.verification; the images are made here, so that only the machine can differ.
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -96,7 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    process.run(main)

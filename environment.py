@@ -33,15 +33,15 @@ def main(folder: Path) -> None:
         stamp = folder / STAMP
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             return
-        clear(folder)
+        require_replaceable(folder)
+        say(f"{folder}, with Python {platform.python_version()}; it takes a minute or two")
         try:
+            clear(folder)
             make(folder)
             stamp.write_text(wanted, encoding="utf-8")
-        except BaseException as error:
+        except (KeyboardInterrupt, OSError, subprocess.CalledProcessError) as error:
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, (KeyboardInterrupt, OSError, subprocess.CalledProcessError)):
-                sys.exit(f"error: {reason(error)}; no half-made environment is left, run it again once that is mended")
-            raise
+            sys.exit(f"error: {reason(error)}; no half-made environment is left, run it again once that is mended")
 
 
 def require_supported_python() -> None:
@@ -75,12 +75,18 @@ def composition(folder: Path, lock: bytes) -> str:
     return f"{folder}\nPython {platform.python_version()}, {os.path.realpath(sys.executable)}\n{digest}\n"
 
 
-def clear(folder: Path) -> None:
-    """Remove an environment, and nothing that is none; pyvenv.cfg, which tells it, goes last."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / "pyvenv.cfg").is_file() or Path.cwd().is_relative_to(folder):
+def require_replaceable(folder: Path) -> None:
+    """End with one line where the folder holds something else than an environment, or this clone."""
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not empty and (not (folder / "pyvenv.cfg").is_file() or Path.cwd().is_relative_to(folder)):
         sys.exit(f"error: {folder}: holds something else than an environment; name another: make VENV=FOLDER env")
+
+
+def clear(folder: Path) -> None:
+    """Empty an environment; pyvenv.cfg, which tells that it is one, stays until there is a new one."""
+    if not folder.exists():
+        return
+    say("the old one is removed")
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -89,7 +95,7 @@ def clear(folder: Path) -> None:
 
 
 def make(folder: Path) -> None:
-    """Make the environment: Python, uv, every package with its hash, this project. It takes a minute or two."""
+    """Make the environment: Python, uv, every package with its hash, this project; on a terminal progress is shown."""
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     variables = {
         name: value for name, value in os.environ.items()
@@ -97,18 +103,30 @@ def make(folder: Path) -> None:
     }  # fmt: skip
 
     def step(what: str, *command: object) -> None:
-        print(f"environment: {what}", file=sys.stderr, flush=True)
+        say(what)
         subprocess.run([*map(str, command), *quiet], env=variables, check=True)
 
     python, uv = folder / "bin" / "python", folder / "bin" / "uv"
-    print(f"environment: {folder}, with Python {platform.python_version()}", file=sys.stderr, flush=True)
+    say("Python and pip")
     venv.create(folder, symlinks=True, with_pip=True)
     # A pip.conf may say where to; the command line comes before it.
     here = ["--no-user", "--target=", f"--prefix={folder}", "--root=/", "--disable-pip-version-check"]
     step("uv, which installs the packages", python, "-m", "pip", "install", *here, UV)
     install = [uv, "pip", "install", "--python", python]
-    step("the packages, 3 GB", *install, "--compile-bytecode", "--require-hashes", "--requirement", LOCK)
+    step("the packages, 3 GB", *install, "--require-hashes", "--requirement", LOCK)
     step("this project", *install, "--no-deps", "--no-build-isolation", "--editable", ".")
+    say("bytecode of the packages, so that they start fast")
+    command = [str(python), "-m", "compileall", "-j", "0", str(folder / "lib")]
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as compiling:
+        assert compiling.stdout  # noqa: S101 (a pipe)
+        for count, _ in enumerate(compiling.stdout):  # a line a file; some packages carry files for other Pythons
+            if not quiet and count % 500 == 0:
+                print(f"{count} files", end="\r", file=sys.stderr, flush=True)
+
+
+def say(what: str) -> None:
+    """Tell the person what is done now."""
+    print(f"environment: {what}", file=sys.stderr, flush=True)
 
 
 def reason(error: BaseException) -> str:

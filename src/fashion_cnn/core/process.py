@@ -40,8 +40,8 @@ def _forget_the_shell() -> None:
     # What PYTHONPATH names stands in for no installed package; where this code comes from there, it goes first.
     named = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
     sys.path.sort(key=(named - {str(Path(__file__).parents[2])}).__contains__)
-    if "error" in os.environ.pop("PYTHONWARNINGS", ""):  # other people's code warns
-        warnings.simplefilter("default")
+    if "error" in os.environ.pop("PYTHONWARNINGS", ""):  # libraries warn of what is not the person's to mend
+        warnings.filters = [entry for entry in warnings.filters if entry[0] != "error"]
 
 
 _forget_the_shell()

@@ -27,7 +27,7 @@ def start(module: str, *arguments: str, python: str = sys.executable, **environm
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         with (
-            log.open("w") as output,
+            log.open("w", encoding="utf-8") as output,
             subprocess.Popen(
                 [python, "-m", f"benchmarks.{module}", *arguments],
                 stdin=subprocess.PIPE,
@@ -35,6 +35,7 @@ def start(module: str, *arguments: str, python: str = sys.executable, **environm
                 stderr=output,
                 text=True,
                 env=os.environ | environment,
+                encoding="utf-8",
             ) as process,
         ):
             try:
@@ -58,13 +59,13 @@ def ask(worker: Worker, **request: Any) -> dict[str, Any]:
     except BrokenPipeError:
         line = ""
     if not line:
-        raise RuntimeError(f"{worker.name} ended:\n{worker.log.read_text()[-2000:]}")
+        raise RuntimeError(f"{worker.name} ended:\n{worker.log.read_text(encoding='utf-8')[-2000:]}")
     return json.loads(line)
 
 
 def open_answers() -> None:
     """In the process: keep standard output for answers; whatever else is printed goes to the log."""
-    _answers.append(os.fdopen(os.dup(1), "w", buffering=1))
+    _answers.append(os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
     os.dup2(2, 1)
 
 

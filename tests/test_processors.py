@@ -23,7 +23,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, env=inherited | environment, capture_output=True, text=True,
         check=False,
-    )  # fmt: skip
+    encoding="utf-8")  # fmt: skip
 
 
 def test_this_machine_trains_the_committed_bytes() -> None:

@@ -4,9 +4,11 @@ python -m fashion_cnn.experiments.provenance, after `dvc repro`: notes it where 
 line where a processor of another kind made the committed ones. Outputs of stages can't hold it: the store is shared.
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,7 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    process.run(main)

@@ -34,7 +34,7 @@ def test_another_process_in_another_folder_writes_the_same_bytes(reports: Path, 
 
 
 def test_eda_measures_the_splits_and_finds_the_copies(reports: Path) -> None:
-    metrics = json.loads((reports / "eda/metrics.json").read_text())
+    metrics = json.loads((reports / "eda/metrics.json").read_text(encoding="utf-8"))
     assert metrics["train"]["images"] == 80
     assert metrics["train"]["smallest_class"] == metrics["train"]["largest_class"] == 8
     assert metrics["copies"]["within_training"] == 0
@@ -49,7 +49,7 @@ def test_eda_asks_for_the_prepared_data(repository: Path) -> None:
 
 
 def test_the_headline_compares_the_candidate_with_baseline_and_cnn3(reports: Path) -> None:
-    metrics = json.loads((reports / "metrics.json").read_text())
+    metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
     assert list(metrics) == ["baseline", "cnn3", "cnn5", "candidate"]
     assert metrics["baseline"] == {
         "test_accuracy": 0.8025,
@@ -107,7 +107,7 @@ def test_every_figure_of_numbers_has_its_table(reports: Path) -> None:
 
 
 def test_every_plot_of_the_pipeline_draws_columns_that_a_table_has(reports: Path) -> None:
-    for plot in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["plots"]:
+    for plot in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["plots"]:
         (drawn,) = plot.values()
         x, y = drawn["x"], drawn["y"]
         for axis in (y, x if isinstance(x, dict) else dict.fromkeys(y, x)):
@@ -128,7 +128,9 @@ def test_classes_without_test_images_are_left_blank(repository: Path) -> None:
     for arm, kernel in zip(ARMS, (None, 3, 5, 3), strict=True):
         results.save(result(first([150], TEST_IMAGES), kernel, labels=labels), repository / "models" / arm)
     compare.main()
-    assert "\nTrouser,nan,nan,nan,nan\n" in (repository / "reports/comparison/class_accuracy.csv").read_text()
+    assert "\nTrouser,nan,nan,nan,nan\n" in (repository / "reports/comparison/class_accuracy.csv").read_text(
+        encoding="utf-8"
+    )
     assert '<th scope="row" lang="en">Trouser</th><td>–</td>' in page_of(repository / "reports")
 
 

@@ -126,11 +126,12 @@ def new_clone(folder: Path, environment: dict[str, str]) -> Clone:
         (folder / name).mkdir(parents=True)
     for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "params.yaml"):
         shutil.copyfile(REPOSITORY / name, folder / name)
-    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     (folder / "slow.py").write_text(
-        SLOW.format(**{name: str(folder / ".git" / name) for name in ("begun", "may_end", "interrupted")})
+        SLOW.format(**{name: str(folder / ".git" / name) for name in ("begun", "may_end", "interrupted")}),
+        encoding="utf-8",
     )
-    (folder / "reports/deployment.json").write_text('{"endpoint_config": "fashion-cnn-0"}')
+    (folder / "reports/deployment.json").write_text('{"endpoint_config": "fashion-cnn-0"}', encoding="utf-8")
     clone = Clone(folder, environment)
     clone.run("git", "init", "--quiet", "--initial-branch=main")
     clone.run("git", "add", "--all")
@@ -265,7 +266,7 @@ def boto3_client(store: s3.Daemon) -> "boto3.client":
 
 
 def test_connecting_keeps_the_persons_own_settings(clone: Clone) -> None:
-    local = (clone.folder / ".dvc/config.local").read_text()
+    local = (clone.folder / ".dvc/config.local").read_text(encoding="utf-8")
     assert "autostage = true" in local
     assert f"configpath = {connection.AWS_CONFIG.name}" in local, "relative: DVC can't write this clone's name"
     assert "autostage" not in clone.run("git", "diff", "HEAD")
@@ -315,8 +316,8 @@ def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
     unconnected.work_off(jobs=2)
     wait_until(lambda: experiments(unconnected) == 3, 120)
     (written,) = (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")
-    assert f"S3 answers at {s3.settings(store).endpoint}\n" in written.read_text()
-    assert "the endpoint fashion-cnn does not serve" in written.read_text()
+    assert f"S3 answers at {s3.settings(store).endpoint}\n" in written.read_text(encoding="utf-8")
+    assert "the endpoint fashion-cnn does not serve" in written.read_text(encoding="utf-8")
     assert daemon.find(sagemaker.server(store)), "started by the first of them"
     assert not (home / ".local").exists(), "the default place"
     assert [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])] == []
@@ -440,9 +441,9 @@ def test_collecting_garbage_as_the_docs_say_keeps_what_other_clones_use_and_they
 
 
 def test_a_clone_without_old_files_is_made_whole(unconnected: Clone, tmp_path: Path) -> None:
-    (unconnected.folder / "dvc.yaml").write_text("metrics: [figures.json]\n")
+    (unconnected.folder / "dvc.yaml").write_text("metrics: [figures.json]\n", encoding="utf-8")
     for number in (1, 2):
-        (unconnected.folder / "figures.json").write_text(f'{{"number": {number}}}')
+        (unconnected.folder / "figures.json").write_text(f'{{"number": {number}}}', encoding="utf-8")
         unconnected.run("git", "add", "--all")
         unconnected.run("git", "commit", "--quiet", "--message", "figures")
     unconnected.run("git", "config", "uploadpack.allowFilter", "true")

@@ -529,5 +529,7 @@ def test_the_embedded_sagemaker_serves_the_page_without_tensorflow() -> None:
     heavy = "{'tensorflow', 'keras', 'matplotlib', 'pandas'}"
     script = f"import sys, fashion_cnn.localsagemaker.server; print(sorted({heavy} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == "[]"

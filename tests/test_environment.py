@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 import environment
+from support.repository import REPOSITORY
 
 PROJECT = """
 [build-system]

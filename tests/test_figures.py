@@ -24,13 +24,13 @@ def test_a_candidate_of_its_own_is_drawn(reports: Path) -> None:
         "learning_candidate_accuracy", "learning_candidate_loss", "confusion_candidate", "filters_candidate",
     }  # fmt: skip
     for name in ("test_accuracy", "validation_accuracy", "translation", "reliability", "paired_differences"):
-        assert "Candidate 7×7" in (reports / f"comparison/{name}.svg").read_text(), name
+        assert "Candidate 7×7" in (reports / f"comparison/{name}.svg").read_text(encoding="utf-8"), name
 
 
 def test_figures_read_alone_and_take_the_ink_of_the_page_inside_it(reports: Path) -> None:
     for file in reports.rglob("*.svg"):
         assert ElementTree.parse(file).getroot().tag == f"{SVG}svg"  # noqa: S314 the project drew it
-        assert style.PAPER in file.read_text()
+        assert style.PAPER in file.read_text(encoding="utf-8")
     page = page_of(reports)
     assert style.INK not in page
     assert style.PAPER not in page
@@ -62,7 +62,7 @@ def test_arms_differ_in_colour_and_in_grey_and_stand_out_from_light_and_dark_pap
     drawn_colors = [one.color for one in style.STYLES.values()] + [
         color for color, *_ in eda_figures.SPLIT_STYLES.values()
     ]
-    css = (REPOSITORY / "src/fashion_cnn/comparison/templates/report.css").read_text()
+    css = (REPOSITORY / "src/fashion_cnn/comparison/templates/report.css").read_text(encoding="utf-8")
     papers = re.findall(r"--paper: (#\w+)", css)[:2]
     assert [len(paper) for paper in papers] == [4, 7]
     for color in [*drawn_colors, eda_figures.PLAIN]:

@@ -35,7 +35,14 @@ class Cloud:
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fashion_cnn.localcloud", *arguments]
         return subprocess.run(
-            command, env=self.environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+            command,
+            env=self.environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            encoding="utf-8",
         )
 
     def up(self) -> subprocess.CompletedProcess[str]:
@@ -52,10 +59,10 @@ class Cloud:
 
     @property
     def process(self) -> psutil.Process:
-        return psutil.Process(json.loads((self.folder / "s3.pid").read_text())["pid"])
+        return psutil.Process(json.loads((self.folder / "s3.pid").read_text(encoding="utf-8"))["pid"])
 
     def client(self, **replaced: str) -> Any:
-        keys = json.loads((self.folder / "s3.json").read_text())
+        keys = json.loads((self.folder / "s3.json").read_text(encoding="utf-8"))
         return botocore.session.Session().create_client(
             "s3",
             region_name=s3.REGION,
@@ -198,7 +205,7 @@ def test_down_never_ends_a_process_that_the_store_did_not_start(stopped_cloud: C
     s3.settings(s3.store(stopped_cloud.folder), stopped_cloud.port)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         stale = {"pid": bystander.pid, "command": ["weed", "mini"]}
-        (stopped_cloud.folder / "s3.pid").write_text(json.dumps(stale))
+        (stopped_cloud.folder / "s3.pid").write_text(json.dumps(stale), encoding="utf-8")
         assert "was not running" in stopped_cloud.run("down").stdout
         assert bystander.poll() is None
         bystander.kill()
@@ -246,7 +253,9 @@ def clone(stopped_cloud: Cloud, tmp_path: Path) -> Path:
     """A connected DVC repository with one tracked file; nothing of the embedded cloud is exported in its shell."""
     clone = tmp_path / "a clone"
     (clone / ".dvc").mkdir(parents=True)
-    (clone / ".dvc" / "config").write_text("[core]\nremote = store\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n")
+    (clone / ".dvc" / "config").write_text(
+        "[core]\nremote = store\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n", encoding="utf-8"
+    )
     subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
     connected = stopped_cloud.run("connect", "--port", str(stopped_cloud.port), cwd=clone)
     assert connected.returncode == 0, connected.stderr
@@ -259,7 +268,9 @@ def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FASHION_CNN_"))}
     environment |= {"PYTHONPATH": str(SOURCE), "DVC_NO_ANALYTICS": "1", "AWS_MAX_ATTEMPTS": "1"}
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, env=environment, cwd=clone, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=environment, cwd=clone, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
 
 
 def test_dvc_starts_the_store_by_itself_pulls_what_it_pushed_and_writes_no_key_into_the_clone(

@@ -429,7 +429,7 @@ def test_what_is_being_deployed_can_be_neither_updated_nor_deleted(cloud: Embedd
 def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: EmbeddedCloud) -> None:
     cloud.deploy("loaded", "healthy")
     command = [sys.executable, str(REPOSITORY / "tests/support/load.py"), json.dumps(cloud.access()), "loaded"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as load:
         assert load.stdout
         load.stdout.readline()
         cloud.update("loaded", "other")
@@ -499,7 +499,7 @@ def test_what_runs_outlives_its_model_and_configuration(cloud: EmbeddedCloud) ->
 
 def test_every_call_is_recorded_as_the_service_models_have_it_and_without_bodies(cloud: EmbeddedCloud) -> None:
     cloud.invoke("shared", b"a secret")
-    lines = (cloud.folder / "sagemaker-calls.jsonl").read_text().splitlines()
+    lines = (cloud.folder / "sagemaker-calls.jsonl").read_text(encoding="utf-8").splitlines()
     assert "a secret" not in lines[-1]
     calls = [json.loads(line) for line in lines]
     assert calls[-1] == {"operation": "InvokeEndpoint", "parameters": {"EndpointName": "shared"}, "status": 200}
@@ -590,10 +590,14 @@ def test_the_sagemaker_sdk_deploys_a_real_model_with_nothing_started_by_hand(
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "fashion_cnn.localcloud", *arguments]
-        return subprocess.run(line, env=environment, cwd=clone, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            line, env=environment, cwd=clone, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
 
     (clone / ".dvc").mkdir(parents=True)
-    (clone / ".dvc" / "config").write_text("[core]\nno_scm = true\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n")
+    (clone / ".dvc" / "config").write_text(
+        "[core]\nno_scm = true\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n", encoding="utf-8"
+    )
     connected = command("connect", "--port", str(free_ports()))
     assert connected.returncode == 0, connected.stderr
     monkeypatch.setenv("AWS_CONFIG_FILE", str(clone / ".dvc" / "localcloud-aws-config"))

@@ -73,10 +73,10 @@ def test_several_seeds_are_given_with_their_standard_deviation_and_interval() ->
 
 def test_a_reused_candidate_is_called_the_same_and_not_drawn_twice(repository: Path) -> None:
     compare.main()
-    summary = (repository / "reports/comparison/summary.md").read_text()
+    summary = (repository / "reports/comparison/summary.md").read_text(encoding="utf-8")
     assert "The candidate, the CNN that the parameter `kernel` describes, is CNN 3×3 here" in summary
     for figure in (repository / "reports/comparison").glob("*.svg"):
-        assert "Candidate" not in figure.read_text(), figure.name
+        assert "Candidate" not in figure.read_text(encoding="utf-8"), figure.name
     assert "Candidate" not in page_of(repository / "reports")
 
 
@@ -104,7 +104,7 @@ def test_the_page_shows_every_drawn_figure(reports: Path) -> None:
 
 def test_the_page_names_parameters_versions_and_digests(reports: Path) -> None:
     page = page_of(reports)
-    manifest = json.loads((reports.parent / "data/prepared/manifest.json").read_text())
+    manifest = json.loads((reports.parent / "data/prepared/manifest.json").read_text(encoding="utf-8"))
     assert manifest["test"]["sha256"] in page
     assert "<code>train.batch_size</code></th><td><code>128</code></td>" in page
     assert "<td>2.21.0</td>" in page

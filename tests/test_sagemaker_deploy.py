@@ -161,7 +161,9 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud
 def proxy(embedded: EmbeddedCloud) -> Iterator[Proxy]:
     proxy = Proxy(embedded.port + 1, embedded.settings.port)
     behind_it = embedded.settings._replace(port=embedded.port + 1)._asdict()
-    (embedded.folder / "s3.json").write_text(json.dumps(behind_it))  # SageMaker reads it when it starts
+    (embedded.folder / "s3.json").write_text(
+        json.dumps(behind_it), encoding="utf-8"
+    )  # SageMaker reads it when it starts
     yield proxy
     proxy.listener.close()
 
@@ -324,7 +326,8 @@ def test_an_ended_deployment_is_rolled_back_before_it_ends(
         "from fashion_cnn.stages.executor import end_with_dvc\n"
         "end_with_dvc()\n"
         "target = connect(Deploy.model_validate_json(sys.argv[2]))\n"
-        "deployment.deploy(Path(sys.argv[1]), target, None)\n"
+        "deployment.deploy(Path(sys.argv[1]), target, None)\n",
+        encoding="utf-8",
     )
     chosen = settings("fashion-cnn-ended")
     command = [sys.executable, str(script), str(models["silent"].archive), chosen.model_dump_json()]
@@ -333,7 +336,9 @@ def test_an_ended_deployment_is_rolled_back_before_it_ends(
         dvc = "import os, subprocess, sys; subprocess.run(sys.argv[1:], env=os.environ | {'DVC_STAGE': 'deploy'})"
         command = [sys.executable, "-c", dvc, "sh", "-c", f"{shlex.join(command)}; true"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as run:
         assert run.stdout
         while "Creating" not in run.stdout.readline():
             assert run.poll() is None
@@ -652,7 +657,7 @@ def test_the_policy_in_the_docs_allows_every_call_and_no_action_that_no_call_nee
     requests_for(models["first"].archive, "fashion-cnn-one", "fashion-cnn-two", kms_key=key, alarms=["errors"])
     used = {pair for call in calls[before:] for pair in needed(*call)}
 
-    policy = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+    policy = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text(encoding="utf-8"))
     allowed = [
         (action, resource)
         for statement in policy["Statement"]
@@ -719,7 +724,7 @@ def study(workspace: Path) -> Iterator[Path]:
     results.save(result, workspace / "models/candidate")
     (workspace / "reports").mkdir()
     headline = {"candidate": {"kernel": 3, "test_accuracy": 0.5}}
-    (workspace / "reports/metrics.json").write_text(json.dumps(headline))
+    (workspace / "reports/metrics.json").write_text(json.dumps(headline), encoding="utf-8")
     store = s3.store(workspace / "cloud")
     s3.settings(store, free_ports())
     # What a person set up for AWS and for the network must not get in the way.
@@ -741,7 +746,7 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     assert "the same class for all 130 images" in capsys.readouterr().out
     assert commands.main(["status"]) == 0
     assert "as reports/deployment.json says" in capsys.readouterr().out
-    report = json.loads((study / "reports/deployment.json").read_text())
+    report = json.loads((study / "reports/deployment.json").read_text(encoding="utf-8"))
     assert (report["target"], report["kernel"], report["test_accuracy"]) == ("local", 3, 0.5)
     assert report["verification"]["images"] == 130
     assert report["verification"]["top1_agreement"] == 1
@@ -774,7 +779,7 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
 def test_a_stage_without_a_candidate_is_one_line_and_leaves_no_report(prepared: Path) -> None:
     command = [sys.executable, "-m", "fashion_cnn.stages", "deploy"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 1
     assert done.stderr == "error: models/candidate/metrics.json: not found; `dvc repro candidate` makes it\n"
     assert not (prepared.parents[1] / "reports").exists()

@@ -128,11 +128,11 @@ def test_a_file_whose_writing_fails_does_not_appear(tmp_path: Path) -> None:
     file = tmp_path / "reports/metrics.json"
 
     def write(*texts: str) -> None:
-        with output_file(file) as partial, partial.open("w") as stream:
+        with output_file(file) as partial, partial.open("w", encoding="utf-8") as stream:
             stream.writelines(texts)
 
     write("first")
     with pytest.raises(TypeError):
         write("half", None)  # type: ignore[arg-type]
     assert [path.name for path in file.parent.iterdir()] == ["metrics.json"]
-    assert file.read_text() == "first"
+    assert file.read_text(encoding="utf-8") == "first"

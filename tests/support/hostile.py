@@ -61,7 +61,7 @@ def aws(recorder: Recorder, folder: Path) -> dict[str, str]:
         for name in ("fashion-cnn", "fashion-cnn-embedded", "default")
     )
     for name in ("config", "credentials"):
-        (folder / name).write_text(sections)
+        (folder / name).write_text(sections, encoding="utf-8")
     return {
         **dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS"), recorder.address),
         **dict.fromkeys(("AWS_PROFILE", "AWS_DEFAULT_PROFILE"), "of-another-machine"),
@@ -77,7 +77,7 @@ def aws(recorder: Recorder, folder: Path) -> dict[str, str]:
 
 def fsspec(recorder: Recorder, folder: Path) -> dict[str, str]:
     """What fsspec passes to every file system for s3."""
-    (folder / "s3.json").write_text('{"s3": {"anon": true}}')
+    (folder / "s3.json").write_text('{"s3": {"anon": true}}', encoding="utf-8")
     return {
         "FSSPEC_CONFIG_DIR": str(folder),
         "FSSPEC_S3": '{"client_kwargs": {"verify": "/no-such-file"}}',

@@ -41,9 +41,9 @@ def two_seeds() -> dict[str, Result]:
 def write_repository(
     folder: Path, arms: dict[str, Result], language: str = "en", test_images: int = TEST_IMAGES
 ) -> None:
-    parameters = (REPOSITORY / "params.yaml").read_text()
+    parameters = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
     assert "language: en" in parameters
-    (folder / "params.yaml").write_text(parameters.replace("language: en", f"language: {language}"))
+    (folder / "params.yaml").write_text(parameters.replace("language: en", f"language: {language}"), encoding="utf-8")
     splits = {"train": random_images(80, 1), "validation": random_images(20, 2), "test": random_images(test_images, 3)}
     copies = min(2, test_images)
     # Exact copies: labels 0 and 5, here 0 and 1.
@@ -51,7 +51,7 @@ def write_repository(
     prepared = folder / "data/prepared"
     prepared.mkdir(parents=True)
     split_files.save(splits, prepared)
-    (prepared / "manifest.json").write_text(json.dumps(split_files.describe(splits)))
+    (prepared / "manifest.json").write_text(json.dumps(split_files.describe(splits)), encoding="utf-8")
     for arm, planted in arms.items():
         (folder / "models" / arm).mkdir(parents=True)
         results.save(planted, folder / "models" / arm)
@@ -84,7 +84,7 @@ def page_of(folder: Path) -> str:
 
 def page_about(arms: dict[str, Result], reports: Path, **settings: Any) -> str:
     """The page about other results, with the figures of those that are there: they are not what is looked at."""
-    data, language = json.loads((reports / "eda/metrics.json").read_text()), Language.load("en")
+    data, language = json.loads((reports / "eda/metrics.json").read_text(encoding="utf-8")), Language.load("en")
     comparison = compare_arms(arms, **settings)._replace(data=data)
     shown = panels(comparison, language)
     return report.html(comparison, language, shown, reports / "comparison", reports / "eda")

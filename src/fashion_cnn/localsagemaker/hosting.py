@@ -342,7 +342,7 @@ def _open_log(path: Path) -> Any:
 
 def _last_words(fleet: Fleet) -> str:
     """The last line in the log, its paths as they are in the archive."""
-    last = fleet.log.read_text(errors="replace").strip().split("\n")[-1]
+    last = fleet.log.read_text(errors="replace", encoding="utf-8").strip().split("\n")[-1]
     return f": {last.replace(f'{fleet.folder}/', '')[:500]}" if last else ""
 
 

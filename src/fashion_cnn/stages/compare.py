@@ -42,7 +42,7 @@ def main() -> None:
         output_file("reports/metrics.json") as metrics,
         output_file("reports/index.html") as page,
     ):
-        metrics.write_text(json.dumps(arms.headline(comparison.rows), indent=2) + "\n")
+        metrics.write_text(json.dumps(arms.headline(comparison.rows), indent=2) + "\n", encoding="utf-8")
         summary = report.markdown(comparison, language)
         (folder / "summary.md").write_text(summary, encoding="utf-8")
         (folder / "confusion").mkdir()
@@ -66,6 +66,6 @@ def digests(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro compare` makes it on its way") from None

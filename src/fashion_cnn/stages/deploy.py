@@ -31,7 +31,7 @@ def main() -> None:
         )
     if not METRICS.exists():
         raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
-    measured = json.loads(METRICS.read_text())["candidate"]
+    measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
     with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder))
         page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
@@ -50,7 +50,7 @@ def main() -> None:
             if chosen.target == "local":
                 # The page at the endpoint's address shows the other arms beside the deployed one.
                 target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
-        report.write_text(json.dumps(deployed, indent=2) + "\n")
+        report.write_text(json.dumps(deployed, indent=2) + "\n", encoding="utf-8")
     agreement = deployed["verification"]
     print(
         f"deploy: {deployed['endpoint']} is in service; the same class for all {agreement['images']} images, "

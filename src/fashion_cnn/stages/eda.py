@@ -23,7 +23,7 @@ def main() -> None:
     """Write reports/eda/."""
     language = Language.load(params.load(Reporting).report.language)
     splits = {name: dataset.load(PREPARED, name) for name in SPLITS}
-    manifest = json.loads((PREPARED / "manifest.json").read_text())
+    manifest = json.loads((PREPARED / "manifest.json").read_text(encoding="utf-8"))
     train, test = splits["train"], splits["test"]
     # Validation images come from the training files: what test images resemble is looked for in both.
     known = Images(*map(np.concatenate, zip(train, splits["validation"], strict=True)))
@@ -66,7 +66,9 @@ def main() -> None:
         ),
     }
     with output_folder("reports/eda") as folder:
-        (folder / "metrics.json").write_text(json.dumps(metrics | {"copies": copies}, indent=2) + "\n")
+        (folder / "metrics.json").write_text(
+            json.dumps(metrics | {"copies": copies}, indent=2) + "\n", encoding="utf-8"
+        )
         for name, table in tables.items():
             table.to_csv(folder / f"{name}.csv", float_format="%.6f")
         for name, figure in drawn.items():

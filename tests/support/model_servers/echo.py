@@ -17,7 +17,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--archive-folder", type=Path)
 parser.add_argument("--port", type=int)
 options = parser.parse_args()
-model = json.loads((options.archive_folder / "model.json").read_text())
+model = json.loads((options.archive_folder / "model.json").read_text(encoding="utf-8"))
 if model.get("crash"):
     sys.exit("error: these weights are broken")
 

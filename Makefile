@@ -12,9 +12,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: .dvc/localcloud-aws-config  ## make the environment and connect this clone to the embedded store
+env: .dvc/config.local .dvc/localcloud-aws-config  ## make the environment and connect this clone to the embedded store
 
-.dvc/localcloud-aws-config: $(VENV)/.installed
+.dvc/config.local .dvc/localcloud-aws-config: $(VENV)/.installed
 	@python -m fashion_cnn.localcloud connect
 
 $(VENV)/.installed: requirements.txt pyproject.toml

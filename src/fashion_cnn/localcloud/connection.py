@@ -53,8 +53,10 @@ def _enter_startup() -> None:
     """Have every Python of this environment run STARTUP first; Source: docs.python.org/3/library/site.html."""
     code = f"try: import {STARTUP}\nexcept ImportError: pass"  # a checkout may be older
     path, line = Path(sysconfig.get_path("purelib"), "fashion_cnn.pth"), f"import sys; exec({code!r})\n"
-    if not path.exists() or path.read_text() != line:
-        path.write_text(line)
+    if not path.exists() or path.read_text(encoding="ascii") != line:
+        partial = path.with_suffix(".partial")
+        partial.write_text(line, encoding="ascii")
+        partial.replace(path)
 
 
 def _modify_remote(options: dict[str, str]) -> None:

@@ -15,9 +15,9 @@ unexport $(filter PYTHON%,$(.VARIABLES))
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: .dvc/localcloud-aws-config  ## make the environment and connect this clone to the embedded store
+env: .dvc/config.local .dvc/localcloud-aws-config  ## make the environment and connect this clone to the embedded store
 
-.dvc/localcloud-aws-config: $(VENV)/.installed
+.dvc/config.local .dvc/localcloud-aws-config: $(VENV)/.installed
 	@python -m fashion_cnn.localcloud connect
 
 # Asked each time: a file's date does not tell that the clone was moved, or that PYTHON is another one.

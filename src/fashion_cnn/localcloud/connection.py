@@ -54,7 +54,9 @@ def _enter_startup() -> None:
     code = f"try: import {STARTUP}\nexcept ImportError: pass"  # a checkout may be older
     path, line = Path(sysconfig.get_path("purelib"), "fashion_cnn.pth"), f"import sys; exec({code!r})\n"
     if not path.exists() or path.read_text(encoding="utf-8") != line:
-        path.write_text(line, encoding="utf-8")
+        partial = path.with_suffix(".partial")
+        partial.write_text(line, encoding="utf-8")
+        partial.replace(path)
 
 
 def _modify_remote(options: dict[str, str]) -> None:

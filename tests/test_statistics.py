@@ -236,6 +236,13 @@ def test_the_bootstrap_takes_correctness_as_it_comes() -> None:
     assert statistics.bootstrap(correct) == statistics.bootstrap(correct.astype(float))
 
 
+@pytest.mark.filterwarnings("error")
+def test_seeds_that_differ_by_rounding_alone_have_an_interval_without_width() -> None:
+    interval = statistics.seed_interval([0.1 + 0.2, 0.3, 0.3])
+    assert interval is not None
+    assert interval.low == interval.high
+
+
 def test_one_seed_says_nothing_of_others() -> None:
     assert statistics.seed_interval([0.03]) is None
     assert statistics.seed_sign_flip([0.03]) is None

@@ -153,7 +153,7 @@ class TestFetch:
         for name in SHA256:
             content = (real_raw_data / name).read_bytes()
             if name == TEST_LABELS:
-                (source / f"{name}.gz").write_bytes(gzip.compress(content))
+                (source / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
             else:
                 (source / name).write_bytes(content)
         monkeypatch.setenv(download.FOLDER_VARIABLE, str(source))
@@ -166,7 +166,7 @@ class TestFetch:
         [
             ("train-images-idx3-ubyte", b"other content", "train-images-idx3-ubyte fails its digest"),
             ("train-images-idx3-ubyte.gz", b"no gzip", "train-images-idx3-ubyte.gz is not a whole gzip file"),
-            ("train-images-idx3-ubyte.gz", gzip.compress(b"cut")[:-5], "is not a whole gzip file"),
+            ("train-images-idx3-ubyte.gz", gzip.compress(b"cut", mtime=0)[:-5], "is not a whole gzip file"),
             (TEST_IMAGES, b"", "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz is there"),
         ],
     )

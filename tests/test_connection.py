@@ -105,7 +105,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / ".config/dvc").mkdir(parents=True)
     (home / ".config/dvc/config").write_text(
         "[core]\nremote = theirs\n['remote \"store\"']\nurl = s3://theirs\nregion = eu-west-3\nsse = aws:kms\n"
-        "access_key_id = THEIRS\nsecret_access_key = theirs\nsession_token = theirs\nallow_anonymous_login = true\n"
+        "access_key_id = THEIRS\nsecret_access_key = theirs\nsession_token = theirs\nallow_anonymous_login = true\n",
+        encoding="utf-8",
     )
     return home
 
@@ -452,7 +453,8 @@ def test_collecting_garbage_as_the_docs_say_keeps_what_other_clones_use_and_they
 
 def test_a_first_stage_that_fails_gives_its_last_result_back(unconnected: Clone) -> None:
     (unconnected.folder / "dvc.yaml").write_text(
-        "stages:\n  first:\n    cmd: test ${kernel} -lt 9 && echo ${kernel} > first\n    outs: [first]\n"
+        "stages:\n  first:\n    cmd: test ${kernel} -lt 9 && echo ${kernel} > first\n    outs: [first]\n",
+        encoding="utf-8",
     )
     unconnected.run(*DVC, "repro")
     unconnected.run("git", "add", "--all")
@@ -461,7 +463,7 @@ def test_a_first_stage_that_fails_gives_its_last_result_back(unconnected: Clone)
     assert not (unconnected.folder / "first").exists()
     unconnected.run("git", "restore", "params.yaml")
     unconnected.run(*DVC, "checkout")
-    assert (unconnected.folder / "first").read_text() == "3\n"
+    assert (unconnected.folder / "first").read_text(encoding="utf-8") == "3\n"
 
 
 def test_a_clone_without_old_files_is_made_whole(unconnected: Clone, tmp_path: Path) -> None:

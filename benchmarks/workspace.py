@@ -74,14 +74,7 @@ def empty() -> Iterator[Workspace]:
 def clone(changes: Mapping[str, Any]) -> Iterator[Workspace]:
     """The working tree, committed or not, connected to its own cloud, with some parameters changed."""
     with empty() as workspace:
-        listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-        files = subprocess.run(
-            listing, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
-        ).stdout.split("\0")
-        for file in filter(None, files):
-            if (REPOSITORY / file).is_file():
-                (workspace.folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(REPOSITORY / file, workspace.folder / file)
+        copy_working_tree(workspace.folder)
         if changes:
             (workspace.folder / "dvc.lock").unlink(missing_ok=True)
             change(workspace.folder / "params.yaml", changes)
@@ -89,6 +82,16 @@ def clone(changes: Mapping[str, Any]) -> Iterator[Workspace]:
         workspace.run("git", "commit", "--quiet", "--message", "what is measured")
         connect(workspace)
         yield workspace
+
+
+def copy_working_tree(folder: Path) -> None:
+    """Copy what git tracks here and what it would track, committed or not."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True).stdout
+    for file in filter(None, listed.split("\0")):
+        if (REPOSITORY / file).is_file():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / file, folder / file)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import boto3
 import psutil
@@ -22,6 +21,7 @@ from benchmarks.workspace import free_ports
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
 from support import hostile
+from support.clones import Clone
 from support.cloud import ONCE, wait_until
 from support.hostile import Recorder
 from support.repository import REPOSITORY, SOURCE
@@ -57,45 +57,31 @@ except KeyboardInterrupt:
 """
 
 
-class Clone(NamedTuple):
-    """A clone and the environment in which its person works."""
+def work_off(clone: Clone, jobs: int = 1) -> None:
+    """Start the queue's workers, which keep what they inherit open as long as they run."""
+    command = [*DVC, "queue", "start", "--jobs", str(jobs)]
+    null = subprocess.DEVNULL
+    subprocess.run(command, cwd=clone.folder, env=clone.environment, stdout=null, stderr=null, check=True)
 
-    folder: Path
-    environment: dict[str, str]
 
-    def call(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = self.environment | variables
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=200
-        )
+def connect(clone: Clone, store: s3.Daemon) -> None:
+    clone.run(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
 
-    def run(self, *command: str, **variables: str) -> str:
-        done = self.call(*command, **variables)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout
 
-    def work_off(self, jobs: int = 1) -> None:
-        """Start the queue's workers, which keep what they inherit open as long as they run."""
-        command = [*DVC, "queue", "start", "--jobs", str(jobs)]
-        null = subprocess.DEVNULL
-        subprocess.run(command, cwd=self.folder, env=self.environment, stdout=null, stderr=null, check=True)
+def add(clone: Clone, name: str = "data.bin", megabytes: float = 0.001) -> bytes:
+    """Track a file of random bytes; its content."""
+    content = os.urandom(int(megabytes * 1e6))
+    (clone.folder / name).write_bytes(content)
+    clone.run(*DVC, "add", "--quiet", name)
+    return content
 
-    def connect(self, store: s3.Daemon) -> None:
-        self.run(*LOCALCLOUD, "connect", FASHION_CNN_CLOUD=str(store.folder))
 
-    def add(self, name: str = "data.bin", megabytes: float = 0.001) -> bytes:
-        """Track a file of random bytes; its content."""
-        content = os.urandom(int(megabytes * 1e6))
-        (self.folder / name).write_bytes(content)
-        self.run(*DVC, "add", "--quiet", name)
-        return content
-
-    def pull_again(self, name: str = "data.bin", **variables: str) -> bytes:
-        """What the store gives back when the clone has nothing left of it."""
-        shutil.rmtree(self.folder / ".dvc/cache")
-        (self.folder / name).unlink()
-        self.run(*DVC, "pull", name, **variables)
-        return (self.folder / name).read_bytes()
+def pull_again(clone: Clone, name: str = "data.bin", **variables: str) -> bytes:
+    """What the store gives back when the clone has nothing left of it."""
+    shutil.rmtree(clone.folder / ".dvc/cache")
+    (clone.folder / name).unlink()
+    clone.run(*DVC, "pull", name, **variables)
+    return (clone.folder / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +138,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str],
     """Connected, and below a folder whose name DVC can't write."""
     clone = new_clone(tmp_path_factory.mktemp("clones") / "año ñ" / 'it\'s 100% "mine"', environment)
     clone.run(*DVC, "config", "--local", "core.autostage", "true")
-    clone.connect(store)
-    clone.add()
+    connect(clone, store)
+    add(clone)
     return clone
 
 
@@ -202,9 +188,9 @@ def test_a_store_that_does_not_run_is_started_from_any_shell(
 ) -> None:
     s3.stop(store)
     shell = hostile.nonsense() | hostile.aws(recorder, tmp_path) | hostile.network(recorder)
-    content = clone.add()
+    content = add(clone)
     clone.run(*DVC, "push", "data.bin", **shell)
-    assert clone.pull_again(**shell) == content
+    assert pull_again(clone, **shell) == content
     program = "import dvc.api; print(dvc.api.read('data.bin', mode='rb', remote='store').hex())"
     shutil.rmtree(clone.folder / ".dvc/cache")
     assert clone.run(sys.executable, "-c", program, **shell).strip() == content.hex()
@@ -214,7 +200,7 @@ def test_a_store_that_does_not_run_is_started_from_any_shell(
 def test_another_repository_reads_what_the_store_holds(
     clone: Clone, recorder: Recorder, tmp_path: Path, store: s3.Daemon
 ) -> None:
-    content = clone.add()
+    content = add(clone)
     clone.run(*DVC, "push", "data.bin")
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--message", "data")
@@ -247,7 +233,7 @@ def test_another_repository_reads_what_the_store_holds(
 def test_a_clone_that_was_never_connected_says_so_before_any_request(
     unconnected: Clone, recorder: Recorder, command: str
 ) -> None:
-    unconnected.add()
+    add(unconnected)
     shell = hostile.network(recorder) | {"AWS_ACCESS_KEY_ID": "THEIRS", "AWS_SECRET_ACCESS_KEY": "theirs"}
     refused = unconnected.call(*DVC, command, **shell)
     assert refused.returncode != 0
@@ -323,10 +309,10 @@ def workers(clone: Clone) -> list[psutil.Process]:
 def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
     unconnected: Clone, home: Path, store: s3.Daemon
 ) -> None:
-    unconnected.connect(store)
+    connect(unconnected, store)
     unconnected.run(*DVC, "exp", "run", "--temp", "--set-param", "kernel=1", "where")
     unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=2,3", "where")
-    unconnected.work_off(jobs=2)
+    work_off(unconnected, jobs=2)
     wait_until(lambda: experiments(unconnected) == 3, 120)
     (written,) = (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")
     assert f"S3 answers at {s3.settings(store).endpoint}\n" in written.read_text(encoding="utf-8")
@@ -339,13 +325,13 @@ def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
 def test_a_killed_queue_leaves_no_stage_at_work_and_goes_on_when_it_is_started_again(unconnected: Clone) -> None:
     begun, may_end, interrupted = (unconnected.folder / ".git" / name for name in ("begun", "may_end", "interrupted"))
     unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=1,2", "slow")
-    unconnected.work_off()
+    work_off(unconnected)
     wait_until(begun.exists, 60)
     unconnected.run(*DVC, "queue", "stop", "--kill")
     wait_until(interrupted.exists)
     wait_until(lambda: not workers(unconnected))
     may_end.touch()
-    unconnected.work_off()
+    work_off(unconnected)
     wait_until(lambda: experiments(unconnected) == 1, 60)
 
 
@@ -388,7 +374,7 @@ def test_a_store_that_can_not_write_says_why_and_goes_on_when_it_can(clone: Clon
     s3.start(store)
     process = daemon.find(store)
     assert process
-    content = clone.add("large.bin", megabytes=12)
+    content = add(clone, "large.bin", megabytes=12)
     limits = process.rlimit(resource.RLIMIT_FSIZE)
     process.rlimit(resource.RLIMIT_FSIZE, (5_000_000, limits[1]))
     try:
@@ -406,7 +392,7 @@ def test_a_store_that_can_not_write_says_why_and_goes_on_when_it_can(clone: Clon
     cause, _ = pushed.stderr.strip().splitlines()
     assert f"can't write in {store.folder}: file too large" in cause
     clone.run(*DVC, "push", "large.bin")
-    assert clone.pull_again("large.bin") == content
+    assert pull_again(clone, "large.bin") == content
     (clone.folder / "large.bin.dvc").unlink()
 
 
@@ -428,14 +414,14 @@ def test_collecting_garbage_as_the_docs_say_keeps_what_other_clones_use_and_they
     clone: Clone, unconnected: Clone, store: s3.Daemon
 ) -> None:
     s3.start(store)
-    unconnected.connect(store)
-    unconnected.add("committed.bin")
+    connect(unconnected, store)
+    add(unconnected, "committed.bin")
     unconnected.run("git", "checkout", "--quiet", "-b", "another")
     unconnected.run("git", "add", "--all")
     unconnected.run("git", "commit", "--quiet", "--message", "committed")
-    unconnected.add("not committed.bin")
+    add(unconnected, "not committed.bin")
     unconnected.run(*DVC, "push", "committed.bin", "not committed.bin")
-    clone.add()
+    add(clone)
     clone.run(*DVC, "push", "data.bin")
     boto3_client(store).put_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/00/{'0' * 30}", Body=b"nobody's")
     clone.run("git", "fetch", "--quiet", str(unconnected.folder), "another:another")
@@ -482,14 +468,14 @@ def test_a_clone_without_old_files_is_made_whole(unconnected: Clone, tmp_path: P
 
 
 def test_a_store_is_moved_with_all_that_it_holds(clone: Clone, store: s3.Daemon, tmp_path: Path) -> None:
-    content = clone.add()
+    content = add(clone)
     clone.run(*DVC, "push", "data.bin")
     clone.run(*LOCALCLOUD, "down")
     moved = s3.store(tmp_path / "larger disk")
     shutil.copytree(store.folder, moved.folder)
     try:
-        clone.connect(moved)
-        assert clone.pull_again() == content
+        connect(clone, moved)
+        assert pull_again(clone) == content
         assert daemon.find(moved)
         assert not daemon.find(store)
     finally:

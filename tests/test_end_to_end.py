@@ -5,48 +5,20 @@ The tests of this file tell one story and run in order: a first clone computes a
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import pytest
 import yaml
 
-from benchmarks.workspace import free_ports
+from benchmarks.workspace import copy_working_tree, free_ports
 from fashion_cnn.core.params import ARMS
-from support.repository import REPOSITORY
+from support.clones import Clone
 
 pytestmark = pytest.mark.timeout(600)
-
-
-class Clone(NamedTuple):
-    """A clone of the repository and the environment its commands run in."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-        )
-
-    def run(self, *command: str) -> str:
-        done = self.call(*command)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout
-
-    def read(self, path: str) -> str:
-        return (self.folder / path).read_text(encoding="utf-8")
 
 
 def trained(output: str) -> int:
@@ -77,14 +49,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -
 def origin(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Clone:
     """The working tree as a repository of its own, with parameters that take seconds instead of minutes."""
     origin = Clone(tmp_path_factory.mktemp("origin"), environment)
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    files = subprocess.run(
-        listing, cwd=REPOSITORY, capture_output=True, text=True, check=True, encoding="utf-8"
-    ).stdout.split("\0")
-    for file in filter(None, files):
-        if (REPOSITORY / file).exists():
-            (origin.folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / file, origin.folder / file)
+    copy_working_tree(origin.folder)
     (origin.folder / "dvc.lock").unlink(missing_ok=True)
     values = yaml.safe_load(origin.read("params.yaml"))
     values["data"]["limit"] = 500

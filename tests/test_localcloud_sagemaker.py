@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
 from benchmarks.workspace import free_ports
-from fashion_cnn.localcloud import daemon, s3, sagemaker
+from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
 from fashion_cnn.localsagemaker import server
 from fashion_cnn.localsagemaker.operations import OPERATIONS
 from fashion_cnn.localsagemaker.protocol import java_pattern, operation
@@ -604,10 +604,10 @@ def test_the_sagemaker_sdk_deploys_a_real_model_with_nothing_started_by_hand(
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
     store = s3.store(folder)
     try:
-        boto3.Session(profile_name="fashion-cnn").client("s3").upload_file(str(path), s3.BUCKET, "model.tar.gz")
+        boto3.Session(profile_name=connection.PROFILE).client("s3").upload_file(str(path), s3.BUCKET, "model.tar.gz")
         assert daemon.find(sagemaker.server(store)) is None, "S3 alone does not start SageMaker"
 
-        session = boto3.Session(profile_name="fashion-cnn-sagemaker")
+        session = boto3.Session(profile_name=connection.SAGEMAKER_PROFILE)
         container = ContainerDefinition(image="tensorflow", model_data_url=f"s3://{s3.BUCKET}/model.tar.gz")
         Model.create(model_name="m", primary_container=container, execution_role_arn=ROLE, session=session)
         variant = ProductionVariant(

@@ -1,7 +1,7 @@
 # The front door. `make help` lists what it does; every command also works by hand in the activated environment.
 
 PYTHON ?= python3
-VENV   ?= .venv
+VENV   = .venv
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 # DVC runs stages in the login shell, which may be fish, or nologin.

@@ -19,6 +19,7 @@ from pathlib import Path
 UV = "uv==0.13.9"
 LOCK = Path("requirements.txt")
 PROJECT = Path("pyproject.toml")
+OWN_NAMES = {"bin", "etc", "include", "lib", "lib64", "man", "pyvenv.cfg", "sbin", "share", ".gitignore", ".installed"}
 STAMP = ".installed"  # in the environment, written last: what it was made of
 # What a person's pip and uv are told is meant for other environments, except how packages are reached.
 REACHING = re.compile("(PIP|UV)_.*(CACHE|CERT|CONCURRENT|CONFIG|HOST|HTTP|INDEX|KEYRING|LINK|PROXY|RETRIES|TIMEOUT)")
@@ -76,9 +77,10 @@ def composition(folder: Path, lock: bytes) -> str:
 
 
 def require_replaceable(folder: Path) -> None:
-    """End with one line where the folder holds something else than an environment, or this clone."""
-    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not empty and (not (folder / "pyvenv.cfg").is_file() or Path.cwd().is_relative_to(folder)):
+    """End with one line where the folder holds something else than an environment, or beside it, or this clone."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    empty = not folder.exists() or (folder.is_dir() and not names)
+    if not empty and ("pyvenv.cfg" not in names or names - OWN_NAMES or Path.cwd().is_relative_to(folder)):
         sys.exit(f"error: {folder}: holds something else than an environment; name another: make VENV=FOLDER env")
 
 

@@ -5,4 +5,4 @@
 clone=${PWD%/.dvc/tmp/exps/*}
 python=$clone/.venv/bin/python
 [ -x "$python" ] || python=python
-PYTHONPATH=src PYTHONUTF8=1 exec "$python" -P -m fashion_cnn.stages "$@"
+PYTHONINSPECT= PYTHONPATH=src PYTHONUTF8=1 exec "$python" -P -m fashion_cnn.stages "$@"

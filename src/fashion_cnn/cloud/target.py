@@ -57,9 +57,14 @@ def connect(settings: Deploy) -> Target:
     else:
         hosting, turn = settings.aws, nullcontext()
     import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)
+    import botocore.session  # noqa: PLC0415
 
-    session = boto3.Session(region_name=hosting.region)
-    if settings.target == "local":
+    if settings.target == "aws":
+        session = boto3.Session(region_name=hosting.region)
+    else:
+        core = botocore.session.get_session()
+        core.register_component("data_loader", s3.service_models())
+        session = boto3.Session(region_name=hosting.region, botocore_session=core)
         s3.name_full_disks(store, session.events)
     return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60, turn)
 

@@ -97,7 +97,8 @@ def connect(store: Daemon, port: int | None) -> None:
         UserError: the working folder is not the root of a DVC repository, or its remote is missing.
     """
     chosen = s3.settings(store, port)
-    process = [sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
+    # Whoever asks for keys, in whatever shell: PYTHONINSPECT would end a program in a traceback.
+    process = ["env", "-u", "PYTHONINSPECT", sys.executable, "-m", "fashion_cnn.localcloud", "credentials"]
     process += ["--folder", str(store.folder), "--port", str(chosen.port)]
     addresses = dict.fromkeys(("sagemaker", "sagemaker_runtime", "sts"), sagemaker.endpoint(chosen))
     connection.connect(s3.REGION, process, {"s3": chosen.endpoint} | addresses)

@@ -159,7 +159,7 @@ def _dvc(*arguments: str, folder: str | None = None) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONIOENCODING": f"{encoding}:{errors}"},
+        env=os.environ | {"PYTHONIOENCODING": f"{encoding}:{errors}", "PYTHONINSPECT": ""},
         capture_output=True,
         encoding=encoding,
         errors=errors,

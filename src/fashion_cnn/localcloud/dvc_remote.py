@@ -46,6 +46,7 @@ def _session(configuration: str) -> AioSession:
     variables["credentials_file"] = (None, None, os.devnull, None)
     session = AioSession(variables, profile=connection.PROFILE)
     session.get_component("config_store").set_config_variable("s3", {})
+    session.register_component("data_loader", s3.service_models())
     if folder := connection.folder_in(Path(configuration)):
         s3.name_full_disks(s3.store(folder), session.get_component("event_emitter"))
     return session

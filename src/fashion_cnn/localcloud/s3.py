@@ -15,11 +15,14 @@ import secrets
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import connection, daemon
 from fashion_cnn.localcloud.daemon import Daemon
+
+if TYPE_CHECKING:
+    from botocore.loaders import Loader
 
 BUCKET: Final = "fashion-cnn"
 REGION: Final = "us-east-1"
@@ -162,6 +165,13 @@ def start(s3: Daemon) -> Settings:
             _started_mark(s3).unlink(missing_ok=True)
             daemon.start(s3, _command(s3, chosen), _environment(s3, chosen), lambda: _ready(s3, chosen))
     return chosen
+
+
+def service_models() -> "Loader":
+    """The services as botocore brings them, without a person's own in ~/.aws/models, which would come first."""
+    from botocore.loaders import Loader  # noqa: PLC0415 (DVC and deployments have botocore, other callers do without)
+
+    return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
 def stop(s3: Daemon) -> bool:

@@ -93,7 +93,7 @@ def start(store: Daemon) -> str:
                     "move the embedded cloud: python -m fashion_cnn.localcloud connect --port NUMBER",
                 )
                 command = [sys.executable, "-P", "-m", SERVER, f"--folder={own.folder}", f"--port={port(settings)}"]
-                daemon.start(own, command, _environment(), lambda: _ready(settings))
+                daemon.start(own, command, _environment(own.folder), lambda: _ready(settings))
     return endpoint(settings)
 
 
@@ -117,12 +117,14 @@ def _ready(settings: s3.Settings) -> bool:
         connection.close()
 
 
-def _environment() -> dict[str, str]:
-    # What the person set up for AWS is not meant for this one, nor for the models that it serves.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+def _environment(folder: Path) -> dict[str, str]:
+    # What the person set up for AWS and for Python is not meant for this one, nor for the models that it serves, which
+    # outlive the shell that needed them first. In another home folder there are no ~/.aws/models either.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     source = str(Path(fashion_cnn.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, inherited.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
     return inherited | {
+        "HOME": str(folder),
         "PYTHONPATH": path,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

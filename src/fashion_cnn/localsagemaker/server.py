@@ -299,6 +299,7 @@ def main() -> None:
         application(folder, options.model_server, options.startup_seconds),
         host=s3.HOST,
         port=options.port,
+        workers=1,  # WEB_CONCURRENCY is meant for other servers
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -34,6 +34,7 @@ def saved_model(model: Path) -> bytes:
     def serve(images: tf.Tensor) -> tf.Tensor:
         return network(images, training=False)
 
+    tf.get_logger().setLevel("ERROR")  # the builder below calls what TensorFlow itself deprecates
     frozen = convert_variables_to_constants_v2(serve.get_concrete_function())
     v1 = tf.compat.v1.saved_model
     with tempfile.TemporaryDirectory() as folder, tf.compat.v1.Session(graph=frozen.graph) as session:

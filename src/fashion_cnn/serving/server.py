@@ -205,6 +205,7 @@ async def serve(folder: Path, host: str, port: int, workers: int) -> None:
 
         config = uvicorn.Config(
             application(ready, workers),
+            workers=1,  # WEB_CONCURRENCY is meant for other servers
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -237,7 +238,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def main() -> None:
     """Run the server from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="The model server: GET /ping and POST /invocations")
     parser.add_argument("--archive-folder", type=Path, required=True, help="a model archive, unpacked")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one and logs it")

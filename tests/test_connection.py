@@ -163,7 +163,7 @@ def access(store: s3.Daemon) -> dict[str, str]:
     return keys(store) | {"region_name": s3.REGION, "endpoint_url": s3.settings(store).endpoint}
 
 
-@pytest.mark.parametrize("kind", ["network", "aws", "fsspec", "nonsense"])
+@pytest.mark.parametrize("kind", ["network", "aws", "fsspec", "nonsense", "home"])
 def test_dvc_reaches_the_store_whatever_the_shell_holds(
     clone: Clone, store: s3.Daemon, recorder: Recorder, tmp_path: Path, kind: str
 ) -> None:
@@ -172,6 +172,7 @@ def test_dvc_reaches_the_store_whatever_the_shell_holds(
         "aws": lambda: hostile.aws(recorder, tmp_path),
         "fsspec": lambda: hostile.fsspec(recorder, tmp_path),
         "nonsense": hostile.nonsense,
+        "home": lambda: hostile.home(tmp_path),
     }[kind]()
     content = (clone.folder / "data.bin").read_bytes()
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()

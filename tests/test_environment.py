@@ -164,6 +164,25 @@ def test_a_folder_that_is_no_environment_is_left_alone(project: Path, made: list
     assert made == []
 
 
+def test_an_environment_beside_a_person_s_work_is_left_alone(project: Path, made: list[Path]) -> None:
+    folder = project / "project"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "work.py").touch()
+    (folder / "pyvenv.cfg").touch()
+    with pytest.raises(SystemExit, match="holds something else than an environment"):
+        environment.main(folder)
+    assert (folder / "src" / "work.py").exists()
+    assert made == []
+
+
+def test_an_exported_name_moves_no_environment() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "env"], cwd=REPOSITORY, env=os.environ | {"VENV": "/other/project"}, capture_output=True,
+        encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert "environment.py .venv" in done.stdout
+
+
 @pytest.mark.parametrize("supported", [">=3.99,<4", ">=3.9,<3.11", ">=3.11.99,<3.12"])
 def test_a_python_that_is_not_supported_is_refused_in_one_line(project: Path, made: list[Path], supported: str) -> None:
     changed = PROJECT.replace(">=3.11.2,<3.14", supported)

@@ -730,6 +730,7 @@ def study(workspace: Path) -> Iterator[Path]:
     # What a person set up for AWS and for the network must not get in the way.
     with hostile.recorder() as recorder:
         persons = hostile.nonsense() | hostile.aws(recorder, workspace) | hostile.network(recorder)
+        persons |= hostile.home(workspace / "home") | hostile.servers()
         with mock.patch.dict(os.environ, {**persons, "FASHION_CNN_CLOUD": str(store.folder)}):
             yield workspace
     assert recorder.requests == []

@@ -1,6 +1,7 @@
 """A person's shell and home folder at their worst for AWS clients, and servers that tell who went astray."""
 
 import http.server
+import json
 import os
 import re
 import threading
@@ -100,3 +101,22 @@ def nonsense() -> dict[str, str]:
     }
     assert {"AWS_PROFILE", "AWS_RETRY_MODE", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT"} < names
     return dict.fromkeys(names, os.devnull)
+
+
+def home(folder: Path) -> dict[str, str]:
+    """A home folder whose own descriptions of AWS's services know no operation."""
+    for service, protocol in {"s3": "rest-xml", "sagemaker": "json"}.items():
+        models = folder / ".aws" / "models" / service / "2099-01-01"
+        models.mkdir(parents=True)
+        metadata = {
+            "apiVersion": "2099-01-01", "endpointPrefix": service, "protocol": protocol, "serviceId": service,
+            "signatureVersion": "v4",
+        }  # fmt: skip
+        description = {"metadata": metadata, "operations": {}, "shapes": {}}
+        (models / "service-2.json").write_text(json.dumps(description), encoding="utf-8")
+    return {"HOME": str(folder)}
+
+
+def servers() -> dict[str, str]:
+    """What a person set for other programs in Python and other servers."""
+    return {"PYTHONINSPECT": "1", "PYTHONOPTIMIZE": "2", "WEB_CONCURRENCY": "9"}

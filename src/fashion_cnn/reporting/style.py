@@ -3,6 +3,7 @@
 Figures are as wide as a phone's page, so that they can stand side by side on a wider one.
 """
 
+import locale
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +34,7 @@ PAPER: Final = "#fffffe"  # the background, and nothing else: the report leaves 
 INK: Final = "#4a4a4a"  # text and axes, and nothing else: the report replaces it by the page's own ink
 WIDTH: Final = 4.6  # inches
 
+locale.setlocale(locale.LC_CTYPE, "C")  # a person's would shape ligatures, and so place labels, as their language does
 mpl.rcdefaults()  # not what a matplotlibrc of the working folder says
 mpl.rcParams.update(
     {
@@ -53,7 +55,6 @@ mpl.rcParams.update(
         "svg.fonttype": "none",  # text stays text: it can be found and read, and takes the page's own font
         "svg.hashsalt": "fashion-cnn",
         "text.color": INK,
-        "text.language": "en",  # else the locale's, which shapes ligatures and so places labels
         "xtick.color": INK,
         "ytick.color": INK,
     }

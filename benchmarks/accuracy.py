@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from benchmarks import worker
 from benchmarks.report import spread
+from benchmarks.training import ARMS
 from benchmarks.worker import ask
 
-ARMS: Final = ("baseline", "cnn3", "cnn5")
 NOTEBOOK_EPOCHS: Final = 10
 ALL_IMAGES: Final = 48_000
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 from benchmarks import worker
 from benchmarks.report import spread
 from benchmarks.worker import Worker, ask
+from fashion_cnn.core.params import FIXED_ARMS
 from fashion_cnn.training import processor
 
 BATCH: Final = 128  # of the notebook, and of params.yaml
-ARMS: Final = ("baseline", "cnn3", "cnn5")
+ARMS: Final = ("baseline", *FIXED_ARMS)
 MATRIX_SIZES: Final = (2048, 4096)
 
 

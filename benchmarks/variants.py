@@ -13,8 +13,8 @@ from typing import Any, Final
 from benchmarks import worker
 from benchmarks.report import spread
 from benchmarks.training import BATCH, race
+from fashion_cnn.core.params import FIXED_ARMS
 
-ARMS: Final = ("cnn3", "cnn5")
 PIPELINE: Final = "the pipeline"
 
 
@@ -22,7 +22,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Let all variants train an epoch each, in turn, round after round."""
     steps, rounds = (3, 2) if options.quick else (options.steps, options.rounds)
     arms = {}
-    for arm in ARMS:
+    for arm in FIXED_ARMS:
         print(f"variants: {arm}", flush=True)
         with ExitStack() as stack:
             contestants = {name: stack.enter_context(worker.start("variants", name)) for name in VARIANTS}

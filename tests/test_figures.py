@@ -1,6 +1,9 @@
 """Figures of the comparison and of the images: what is drawn, how it looks, in which words."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -68,6 +71,15 @@ def test_arms_differ_in_colour_and_in_grey_and_stand_out_from_light_and_dark_pap
     for color in [*drawn_colors, eda_figures.PLAIN]:
         assert contrast(color, "#ffffff") >= 3, color
         assert contrast(color, papers[1]) >= 3, color
+
+
+def test_a_person_s_locale_shapes_no_label() -> None:
+    code = "import fashion_cnn.reporting.style, locale; print(locale.setlocale(locale.LC_CTYPE))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"LC_ALL": "C.UTF-8"}, capture_output=True, encoding="utf-8",
+        check=True,
+    )  # fmt: skip
+    assert done.stdout == "C\n"
 
 
 def test_curves_have_labelled_axes_in_the_unit_of_the_reader() -> None:

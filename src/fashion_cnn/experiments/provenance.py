@@ -15,17 +15,17 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import FIXED_ARMS
 from fashion_cnn.training import processor
 
 LOCK: Final = Path("dvc.lock")
 RECORD: Final = Path("reports/provenance.json")
-ARMS: Final = ("baseline", "cnn3", "cnn5")
 
 
 def arms_of(lock: str) -> dict[str, dict[str, Any]]:
-    """The trained arms' entries of a dvc.lock."""
+    """The entries in a dvc.lock of the arms that every experiment trains."""
     stages = (YAML(typ="safe", pure=True).load(lock) or {}).get("stages", {})
-    return {arm: stages[arm] for arm in ARMS if arm in stages}
+    return {arm: stages[arm] for arm in ("baseline", *FIXED_ARMS) if arm in stages}
 
 
 def record(arms: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from fashion_cnn.core import results
 from fashion_cnn.core.dataset import SPLITS, Images
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASSES, IMAGE_SHAPE
-from fashion_cnn.core.params import Params
+from fashion_cnn.core.params import ARMS, Params
 from fashion_cnn.training import processor
 
 REFERENCE: Final = Path(__file__).with_name("portable.json")
@@ -38,7 +38,6 @@ EXPERIMENT: Final[dict[str, Any]] = {
     "cnn": {"filters": [32, 64], "padding": "same", "stride": 1, "pool": 2, "units": 64, "dropout": 0.3},
     "arms": {"cnn3": {"kernel": 3}, "cnn5": {"kernel": 5}},
 }  # fmt: skip
-ARMS: Final = ("baseline", "cnn3", "cnn5", "candidate")
 
 
 def images(count: int, seed: int) -> Images:

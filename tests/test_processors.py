@@ -15,11 +15,10 @@ from fashion_cnn.training import processor
 from support.repository import REPOSITORY
 
 PORTABLE = Train.model_validate(verification.EXPERIMENT["train"])
-RELEVANT = (*processor.PORTABLE, *processor.MATH_MODES)
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in RELEVANT}
+    inherited = {name: value for name, value in os.environ.items() if name not in processor.PORTABLE}
     return subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, env=inherited | environment, capture_output=True, text=True,
         check=False,
@@ -156,7 +155,7 @@ def test_the_same_results_or_another_experiment_need_no_word(
 
 
 def test_training_is_right_with_the_kernels_of_an_ordinary_processor() -> None:
-    decided_by_kernels = "same_file or saved or controls or lower_precision or loss"
+    decided_by_kernels = "saved or lower_precision"
     command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_training.py", "-k", decided_by_kernels)
     done = python(*command, ONEDNN_MAX_CPU_ISA="AVX2")
     assert done.returncode == 0, done.stdout[-3000:]

@@ -5,6 +5,7 @@ A program imports this before anything else, and runs its main function through 
 
 import codecs
 import errno
+import gc
 import io
 import locale
 import os
@@ -88,4 +89,5 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    gc.freeze()  # what ends need not be searched for cycles: that takes a second where TensorFlow is loaded
     sys.exit(status)

@@ -12,10 +12,9 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Train
 
 ISA_LIMIT: Final = "ONEDNN_MAX_CPU_ISA"  # a person's own limit of oneDNN's instruction sets, or that of `portable`
-# What decides which kernels oneDNN takes and in which precision they compute.
-# Source: oneDNN's documentation, "CPU dispatcher control" and "Floating-point math mode"; tensorflow/core/util/port.cc.
+# What decides which kernels oneDNN takes. In which precision they compute no shell decides: see core/process.py.
+# Source: oneDNN's documentation, "CPU dispatcher control"; tensorflow/core/util/port.cc.
 PORTABLE: Final = {"TF_ENABLE_ONEDNN_OPTS": "1", ISA_LIMIT: "AVX2"}
-MATH_MODES: Final = ("ONEDNN_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE")
 # What Linux calls the instructions, and the names of the limits of oneDNN that leave them out.
 AVX512: Final = {"avx512bw"}
 BELOW_AVX512: Final = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
@@ -45,8 +44,6 @@ def prepare(settings: Train) -> None:
     if "tensorflow" in sys.modules:
         raise RuntimeError("TensorFlow was imported before its kernels were chosen")
     os.environ |= PORTABLE
-    for name in MATH_MODES:
-        os.environ.pop(name, None)
 
 
 def cores() -> int:

@@ -19,7 +19,7 @@ from fashion_cnn.core import results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS
 from fashion_cnn.core.results import CURVES
-from fashion_cnn.stages import compare, eda
+from fashion_cnn.stages import compare
 from support import shells
 from support.reports import TEST_IMAGES, content, make_arms, page_of, two_seeds, write_repository
 from support.repository import REPOSITORY, SOURCE
@@ -46,12 +46,6 @@ def test_eda_measures_the_splits_and_finds_the_copies(reports: Path) -> None:
     assert metrics["copies"]["within_training"] == 0
     assert metrics["copies"]["test_in_training"] == metrics["copies"]["test_near_training"] == 2
     assert metrics["copies"]["test_in_training_other_label"] == 1
-
-
-def test_eda_asks_for_the_prepared_data(repository: Path) -> None:
-    (repository / "data/prepared/train.npz").unlink()
-    with pytest.raises(UserError, match=r"train\.npz: not found; `dvc repro preprocess` makes it"):
-        eda.main()
 
 
 def test_the_headline_compares_the_candidate_with_baseline_and_cnn3(reports: Path) -> None:
@@ -153,7 +147,6 @@ def test_a_comparison_that_fails_leaves_the_earlier_one(repository: Path) -> Non
 @pytest.mark.parametrize(
     ("missing", "stage"),
     [
-        ("models/cnn5/metrics.json", "cnn5"),
         ("data/prepared/manifest.json", "compare"),
         ("data/prepared/test.npz", "preprocess"),
     ],

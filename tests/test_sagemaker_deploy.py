@@ -775,12 +775,3 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     assert capsys.readouterr().err == (
         "error: the endpoint fashion-cnn does not exist or is not in service; `dvc repro deploy` deploys it\n"
     )
-
-
-def test_a_stage_without_a_candidate_is_one_line_and_leaves_no_report(prepared: Path) -> None:
-    command = [sys.executable, "-m", "fashion_cnn.stages", "deploy"]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, encoding="utf-8")
-    assert done.returncode == 1
-    assert done.stderr == "error: models/candidate/metrics.json: not found; `dvc repro candidate` makes it\n"
-    assert not (prepared.parents[1] / "reports").exists()

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from fashion_cnn.core import fashion_mnist
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.serving import archive, bodies, inference
 from fashion_cnn.serving.server import Context, Prediction, load_handler, load_model
+from support.cloud import listens, wait_until
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
 FUZZ = settings(max_examples=2000, deadline=None, database=None, derandomize=True)
@@ -92,20 +92,12 @@ def refusal(body: bytes, content_type: str = "application/json") -> str:
     return message
 
 
-def wait_until(condition: Any, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, f"the server ended with status {process.returncode}"
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
 @contextmanager
 def start(folder: Path, log: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "fashion_cnn.serving.server", f"--archive-folder={folder}", "--port=0"]
     with log.open("w", encoding="utf-8") as errors, subprocess.Popen(command, stderr=errors) as process:
         try:
-            wait_until(lambda: "listening on" in log.read_text(encoding="utf-8"), process)
+            wait_until(lambda: "listening on" in log.read_text(encoding="utf-8") or process.poll() is not None, 120)
             address = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8"))
             assert address
             yield Server(process, int(address[1]))
@@ -161,7 +153,7 @@ def folder(packed: Path) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     with start(folder, folder.with_name("server.log")) as running:
-        wait_until(lambda: running.call("GET", "/ping").status == 200, running.process)
+        wait_until(lambda: running.call("GET", "/ping").status == 200, 120)
         yield running
 
 
@@ -642,21 +634,13 @@ def test_the_server_is_healthy_only_when_it_is_loaded_and_ends_only_when_all_is_
     with start(folder, tmp_path / "log") as running:
         assert running.call("GET", "/ping").status == 503
         assert running.invoke(body).status == 503
-        wait_until(lambda: running.call("GET", "/ping").status == 200, running.process)
+        wait_until(lambda: running.call("GET", "/ping").status == 200, 120)
         connection = begin(running.port, body)
         assert running.call("GET", "/ping").status == 200  # so the server has seen the request before it
         running.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: refuses_connections(running.port), running.process)
+        wait_until(lambda: not listens(running.port))
         assert finish(connection, body).status == 200
         assert running.process.wait(30) == -signal.SIGTERM
-
-
-def refuses_connections(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def fails(*arguments: str) -> str:

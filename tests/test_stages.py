@@ -65,7 +65,10 @@ def test_a_bad_parameter_stops_every_stage_before_it_works(
     ("stage", "missing", "remedy"),
     [
         ("preprocess", "data/raw/train-images-idx3-ubyte", "dvc repro fetch"),
+        ("eda", "data/prepared/train.npz", "dvc repro preprocess"),
         ("train baseline", "data/prepared/train.npz", "dvc repro preprocess"),
+        ("compare", "models/baseline/metrics.json", "dvc repro baseline"),
+        ("deploy", "data/prepared/test.npz", "dvc repro preprocess"),
     ],
 )
 def test_a_missing_input_is_named_with_what_makes_it(stage: str, missing: str, remedy: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -49,107 +50,62 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     def text(key: str, **values: str) -> str:
         return language.text(f"figures.{key}", **constants, **values)
 
-    accuracies = _facts((names[arm], language.percent(row.accuracy, 2)) for arm, row in rows.items())
-    yield Panel(
-        "test_accuracy",
-        "test_accuracy",
-        partial(figures.accuracy_by_arm, rows, names, language),
-        text("test_accuracy.alt", facts=accuracies),
-    )
+    facts = _facts((names[arm], language.percent(row.accuracy, 2)) for arm, row in rows.items())
+    draw = partial(figures.accuracy_by_arm, rows, names, language)
+    yield Panel("test_accuracy", "test_accuracy", draw, text("test_accuracy.alt", facts=facts))
 
     differences = comparison.shown_differences
-    pairs = _facts(
-        (f"{names[first]} − {names[second]}", language.points(found.estimate.value))
-        for (first, second), found in differences.items()
-    )
-    yield Panel(
-        "paired_differences",
-        "paired_differences",
-        partial(figures.paired_differences, differences, names, language),
-        text("paired_differences.alt", facts=pairs),
-    )
+    pairs = {f"{names[first]} − {names[second]}": found.estimate for (first, second), found in differences.items()}
+    facts = _facts((pair, language.points(estimate.value)) for pair, estimate in pairs.items())
+    draw = partial(figures.paired_differences, differences, names, language)
+    yield Panel("paired_differences", "paired_differences", draw, text("paired_differences.alt", facts=facts))
 
     for metric in ("accuracy", "loss"):
-        yield Panel(
-            "validation_curves",
-            f"validation_{metric}",
-            partial(figures.validation_curves, histories, metric, names, language),
-            text(f"validation_{metric}.alt"),
-        )
-    for arm, history in histories.items():
-        for metric in ("accuracy", "loss"):
-            yield Panel(
-                "learning_curves",
-                f"learning_{arm}_{metric}",
-                partial(figures.learning_curve, history, arm, metric, names[arm], language),
-                text(f"learning_curves.alt_{metric}", arm=names[arm]),
-            )
+        draw = partial(figures.validation_curves, histories, metric, names, language)
+        yield Panel("validation_curves", f"validation_{metric}", draw, text(f"validation_{metric}.alt"))
+    for arm, metric in product(rows, ("accuracy", "loss")):
+        draw = partial(figures.learning_curve, histories[arm], arm, metric, names[arm], language)
+        alternative = text(f"learning_curves.alt_{metric}", arm=names[arm])
+        yield Panel("learning_curves", f"learning_{arm}_{metric}", draw, alternative)
 
     for arm, row in rows.items():
-        yield Panel(
-            "confusion",
-            f"confusion_{arm}",
-            partial(figures.confusion_matrix, row.confusion, names[arm], language),
-            text("confusion.alt", arm=names[arm], facts=_most_confused(row, language)),
-        )
+        draw = partial(figures.confusion_matrix, row.confusion, names[arm], language)
+        alternative = text("confusion.alt", arm=names[arm], facts=_most_confused(row, language))
+        yield Panel("confusion", f"confusion_{arm}", draw, alternative)
     cnn, dense = rows["cnn3"], rows["baseline"]
     title = text("confusion_difference.title", first=names["cnn3"], second=names["baseline"])
-    yield Panel(
-        "confusion_difference",
-        "confusion_difference",
-        partial(figures.confusion_difference, cnn.confusion, dense.confusion, title, language),
-        text(
-            "confusion_difference.alt",
-            first=inline_names["cnn3"],
-            second=inline_names["baseline"],
-            facts=_changed_classes(cnn, dense, language),
-        ),
-    )
+    draw = partial(figures.confusion_difference, cnn.confusion, dense.confusion, title, language)
+    pair = {"first": inline_names["cnn3"], "second": inline_names["baseline"]}
+    alternative = text("confusion_difference.alt", **pair, facts=_changed_classes(cnn, dense, language))
+    yield Panel("confusion_difference", "confusion_difference", draw, alternative)
 
     shifted = {arm: result.correct_when_shifted for arm, result in results.items()}
     distances = (0, claims.SHIFT, shifted["cnn3"].shape[2] - 1)
-    tolerated = _facts(
+    facts = _facts(
         (names[arm], ", ".join(language.percent(correct[:, :, at].mean(), 1) for at in distances))
         for arm, correct in shifted.items()
     )
-    yield Panel(
-        "translation",
-        "translation",
-        partial(figures.translation_curves, shifted, names, language),
-        text("translation.alt", facts=tolerated),
-    )
+    draw = partial(figures.translation_curves, shifted, names, language)
+    yield Panel("translation", "translation", draw, text("translation.alt", facts=facts))
 
-    errors = _facts(
-        (names[arm], language.percent(row.metrics["test_calibration_error"], 1)) for arm, row in rows.items()
-    )
-    bins = {arm: row.reliability for arm, row in rows.items()}
-    yield Panel(
-        "reliability",
-        "reliability",
-        partial(figures.reliability, bins, names, language),
-        text("reliability.alt", facts=errors),
-    )
+    errors = {names[arm]: row.metrics["test_calibration_error"] for arm, row in rows.items()}
+    facts = _facts((name, language.percent(error, 1)) for name, error in errors.items())
+    draw = partial(figures.reliability, {arm: row.reliability for arm, row in rows.items()}, names, language)
+    yield Panel("reliability", "reliability", draw, text("reliability.alt", facts=facts))
 
     for arm, row in rows.items():
         if row.kernel:
             kernels = results[arm].first_layer
-            shown = language.integer(min(len(kernels), figures.FILTERS_SHOWN))
-            yield Panel(
-                "filters",
-                f"filters_{arm}",
-                partial(figures.filters, kernels, names[arm]),
-                text("filters.alt", arm=names[arm], size=words.kernel_size(row.kernel), count=shown),
-            )
+            count = language.integer(min(len(kernels), figures.FILTERS_SHOWN))
+            alternative = text("filters.alt", arm=names[arm], size=words.kernel_size(row.kernel), count=count)
+            yield Panel("filters", f"filters_{arm}", partial(figures.filters, kernels, names[arm]), alternative)
 
     for (right, wrong), chosen in comparison.disagreements.items():
         pair = {"right": names[right], "wrong": names[wrong]}
-        taken = "; ".join(_taken_for(one.truth, one.answer, language) for one in chosen)
-        yield Panel(
-            "disagreements",
-            f"disagreements_{right}_{wrong}",
-            partial(figures.disagreements, chosen, text("disagreements.title", **pair), language),
-            text("disagreements.alt", **pair, facts=taken or text("disagreements.none")),
-        )
+        draw = partial(figures.disagreements, chosen, text("disagreements.title", **pair), language)
+        facts = "; ".join(_taken_for(one.truth, one.answer, language) for one in chosen)
+        alternative = text("disagreements.alt", **pair, facts=facts or text("disagreements.none"))
+        yield Panel("disagreements", f"disagreements_{right}_{wrong}", draw, alternative)
 
     for name in EDA_FIGURES:
         yield Panel(name, name, None, text(f"{name}.alt"))

@@ -31,6 +31,11 @@ sizes:
     1: {kernel: 1}
     3: {kernel: 3}
     7: {kernel: 7}
+again:
+  question: Does it run twice?
+  set: {data.limit: 500}
+  points:
+    1: {kernel: 1}
 one:
   question: Does it run?
   points:
@@ -227,31 +232,41 @@ def test_a_point_that_is_killed_or_fails_is_tried_three_times_and_says_why(quick
     assert quick.run("git", "status", "--porcelain") == ""
 
 
-def test_a_study_is_shared_through_git_and_the_store(quick: Quick, tmp_path: Path) -> None:
+@pytest.fixture
+def with_store(quick: Quick, tmp_path: Path) -> Quick:
+    """As on another machine: a git remote, and a store that has nothing of what is committed; nor has the cache."""
     quick.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "remote.git"))
     quick.run("git", "remote", "add", "origin", str(tmp_path / "remote.git"))
     quick.run("dvc", "remote", "add", "--quiet", "--default", "store", str(tmp_path / "store"))
     quick.run("git", "commit", "--quiet", "--all", "--message", "A store")
     quick.run("git", "push", "--quiet", "origin", "main")
-    status, output = finished(quick.study("run", "one"))
-    assert status == 0, output
-    status, output = finished(quick.study("share", "one"))
-    assert status == 0, output
-    assert "one: 1 experiments are in origin" in output
+    shutil.rmtree(quick.folder / ".dvc" / "cache")
+    return quick
 
-    second = quick._replace(folder=tmp_path / "second")
-    quick.run("git", "clone", "--quiet", str(tmp_path / "remote.git"), str(second.folder))
+
+def test_a_study_is_shared_through_git_and_the_store(with_store: Quick, tmp_path: Path) -> None:
+    first, second = with_store, with_store._replace(folder=tmp_path / "second")
+    status, output = finished(first.study("run", "sizes", "--points", "1"))
+    assert status == 0, output
+    status, output = finished(first.study("run", "again"))
+    assert status == 0, output
+    assert re.search(r"again-1: done in \d+ s, ran nothing", output), "it is the same run as the other study's point"
+    status, output = finished(first.study("share", "again"))
+    assert status == 0, output
+    assert "again: 1 experiments are in origin" in output
     get_them = re.search(r"Others get them: (dvc exp pull .*)", output)
     assert get_them
+
+    first.run("git", "clone", "--quiet", str(tmp_path / "remote.git"), str(second.folder))
     second.run(*get_them[1].split())
-    ran = quick.ran()
-    status, table = finished(second.study("run", "one"))
+    ran = first.ran()
+    status, table = finished(second.study("run", "again"))
     assert status == 0, table
-    assert "| 9 | `kernel=9` |" in table
-    assert quick.ran() == ran
+    assert "| 1 | `kernel=1` |" in table
+    assert first.ran() == ran
     for name in ("study.json", "README.md", "accuracy.svg"):
-        path = f"reports/studies/one/{name}"
-        assert (second.folder / path).read_bytes() == (quick.folder / path).read_bytes()
+        path = f"reports/studies/again/{name}"
+        assert (second.folder / path).read_bytes() == (first.folder / path).read_bytes()
 
 
 def edit(quick: Quick, name: str, value: object) -> None:
@@ -264,7 +279,7 @@ def edit(quick: Quick, name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "size"], "experiments.yaml has no study 'size'; it has: sizes, one"),
+        (["run", "size"], "experiments.yaml has no study 'size'; it has: sizes, again, one"),
         (["run", "sizes", "--points", "1 2"], "experiments.yaml: sizes has no point '2'; it has: 1, 3, 7"),
         (["run", "sizes", "--jobs", "0"], "JOBS=0 is not allowed; allowed: a whole number from 1"),
         (["share", "one"], "there is no git remote to share with; add one: git remote add origin URL"),

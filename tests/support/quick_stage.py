@@ -30,7 +30,10 @@ def main(stage: str) -> None:
         time.sleep(0.02)
     if (control / f"fail-{stage}").exists():
         sys.exit(f"error: {stage} was told to fail")
-    if stage == "preprocess":
+    if stage == "fetch":
+        with output_folder("data/raw") as folder:
+            (folder / "images").write_text("images")
+    elif stage == "preprocess":
         with output_folder("data/prepared") as folder:
             (folder / "manifest.json").write_text(
                 json.dumps({"train": {"images": parameters["data"]["limit"] or 48000}})

@@ -107,6 +107,7 @@ class Call:
         waiting: points without a result that do not run.
         finished: fingerprints of stages whose result is there.
         pull: whether the store can give results.
+        lost: stages whose committed outputs are neither in the cache nor in the store.
         runs: that are going on.
         tries: of each point that was started.
         seconds: that each run took which succeeded.
@@ -119,6 +120,7 @@ class Call:
     waiting: list[Point]
     finished: set[str] = field(default_factory=set)
     pull: bool = False
+    lost: set[str] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     tries: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
@@ -207,6 +209,7 @@ def prepare(call: Call, with_result: Sequence[Point]) -> None:
     stale = pipeline.unfinished(call.stages, status)
     fingerprints = pipeline.fingerprints(call.stages, recorded.yaml_at(call.commit, "params.yaml"))
     call.finished |= {fingerprints[name] for name in call.stages if name not in stale and here(name)}
+    call.lost = {name for name in call.stages if name in lock and not here(name)}
 
 
 def start(call: Call, point: Point) -> None:
@@ -224,6 +227,7 @@ def start(call: Call, point: Point) -> None:
             return
         folder = clones.claim(point.experiment, new=sorted(new))
     clone = clones.clone(call.commit, folder)
+    _forget(call.lost, clone / "dvc.lock")
     changes = [f"--set-param={name}={_hydra(value)}" for name, value in point.changes.items()]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", point.experiment, *changes, TARGET]
     with (folder / "log").open("wb") as log:
@@ -239,6 +243,15 @@ def start(call: Call, point: Point) -> None:
     call.tries[point.name] = call.tries.get(point.name, 0) + 1
     call.runs.append(Run(point, folder, process, time.monotonic()))
     print(f"{point.experiment}: started", flush=True)
+
+
+def _forget(lost: set[str], lock: Path) -> None:
+    """Take stages out of a dvc.lock: DVC may stop at the list of a folder's files that nobody has any more."""
+    if lost:
+        locked = YAML(typ="safe", pure=True).load(lock.read_text())
+        locked["stages"] = {name: stage for name, stage in locked["stages"].items() if name not in lost}
+        with lock.open("w") as file:
+            YAML(pure=True).dump(locked, file)
 
 
 def _hydra(value: object) -> str:

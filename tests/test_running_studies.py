@@ -237,7 +237,7 @@ def with_store(quick: Quick, tmp_path: Path) -> Quick:
     """As on another machine: a git remote, and a store that has nothing of what is committed; nor has the cache."""
     quick.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "remote.git"))
     quick.run("git", "remote", "add", "origin", str(tmp_path / "remote.git"))
-    quick.run("dvc", "remote", "add", "--quiet", "--default", "store", str(tmp_path / "store"))
+    quick.run("dvc", "remote", "add", "--quiet", "--default", "store", "../store")
     quick.run("git", "commit", "--quiet", "--all", "--message", "A store")
     quick.run("git", "push", "--quiet", "origin", "main")
     shutil.rmtree(quick.folder / ".dvc" / "cache")

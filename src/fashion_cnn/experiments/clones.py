@@ -22,11 +22,12 @@ from typing import Any, Final
 import psutil
 from filelock import FileLock
 
-from fashion_cnn.experiments.commands import dvc, git
+from fashion_cnn.experiments.commands import LEADING_ELSEWHERE, dvc, git
 
 FOLDERS: Final = Path(".dvc/tmp/studies")
 MARK: Final = "FASHION_CNN_STUDY"  # in the environment of everything that runs in a clone: the folder
 OWNER: Final = "owner.json"
+PATHS: Final = ("url", "configpath", "credentialpath", "keyfile", "cert_path", "key_path")  # may be relative to .dvc
 POLITE_SECONDS: Final = 5  # in which what runs in a clone may end by itself
 
 
@@ -41,7 +42,7 @@ def folders() -> dict[str, dict[str, Any]]:
     found = {}
     for path in FOLDERS.glob(f"*/{OWNER}"):
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            found[path.parent.name] = json.loads(path.read_text())
+            found[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -51,7 +52,7 @@ def claim(name: str, **noted: Any) -> Path:
     folder.mkdir()
     owner = {"pid": os.getpid(), "created": psutil.Process().create_time(), "since": time.time(), **noted}
     partial = folder / f"{OWNER}.partial"
-    partial.write_text(json.dumps(owner))
+    partial.write_text(json.dumps(owner), encoding="utf-8")
     partial.rename(folder / OWNER)
     return folder
 
@@ -64,8 +65,7 @@ def clone(commit: str, folder: Path) -> Path:
         if value := git("config", "--get", "--default", "", option).strip():
             git("config", option, value, folder=inner)
     git("checkout", "--quiet", "--detach", commit, folder=inner)
-    configuration = configparser.RawConfigParser()
-    configuration.read(".dvc/config.local")
+    configuration = _configuration()
     configuration.read_dict(
         {
             "cache": {"dir": f'"{cache()}"'},
@@ -73,9 +73,21 @@ def clone(commit: str, folder: Path) -> Path:
             "exp": {"auto_push": "false"},
         }
     )
-    with (inner / ".dvc" / "config.local").open("w") as file:
+    with (inner / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
         configuration.write(file)
     return inner
+
+
+def _configuration() -> configparser.RawConfigParser:
+    """DVC's configuration of this clone, its relative paths made absolute."""
+    configuration = configparser.RawConfigParser()
+    configuration.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
+    for section in configuration.sections():
+        for name in PATHS:
+            value = configuration.get(section, name, fallback="").strip("\"'")
+            if value and "://" not in value and not value.startswith("~"):
+                configuration.set(section, name, f'"{Path(".dvc", value).absolute()}"')
+    return configuration
 
 
 def cache() -> Path:
@@ -90,7 +102,7 @@ _asked: dict[str, Path] = {}
 
 def environment(folder: Path) -> dict[str, str]:
     """What is to run in a claimed folder runs with this environment."""
-    return {**os.environ, MARK: str(folder)}
+    return {name: value for name, value in os.environ.items() if name not in LEADING_ELSEWHERE} | {MARK: str(folder)}
 
 
 @contextmanager
@@ -170,7 +182,7 @@ def watched() -> Iterator[None]:
 def tail(log: Path, lines: int = 8) -> Iterable[str]:
     """The last lines of a log that say anything."""
     try:
-        text = log.read_text(errors="replace")
+        text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-lines:]

@@ -142,7 +142,7 @@ def _listed(output: str, digest: str) -> dict[str, Path]:
     if not digest.endswith(".dir"):
         return {output: _cached(digest)}
     try:
-        entries = json.loads(_cached(digest).read_text())
+        entries = json.loads(_cached(digest).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     return {f"{output}/{entry['relpath']}": _cached(entry["md5"]) for entry in entries}

@@ -83,7 +83,7 @@ def answer(summary: Summary) -> str:
     if not summary.differences:
         return "One network: nothing to compare."
     told, looked_at = sum(one.told for one in summary.differences), len(summary.differences)
-    once = "; of these trained networks, for one seed says nothing of others" if _once(summary) else ""
+    once = " (of these trained networks: one seed says nothing of others)" if _once(summary) else ""
     return f"{told} of {looked_at} differences can be told{once}."
 
 
@@ -96,7 +96,7 @@ def networks(study: Study, summary: Summary) -> str:
     """The networks side by side, each with what it can be told from."""
     several = len({network.arm for network in summary.networks}) > 1
     heads = ["point", "sets", *(["network"] if several else []), "test accuracy", "95% interval", "parameters"]
-    heads += ["multiply-adds", "training, 10¹² multiply-adds", "told from"]
+    heads += ["multiply-adds", "training, 10⁹ multiply-adds", "told from"]
     varied = {point.name: point.varied for point in study.points}
     rows = [
         [
@@ -107,7 +107,7 @@ def networks(study: Study, summary: Summary) -> str:
             f"{WORDS.points(network.interval.low, signed=False)} to {WORDS.percent(network.interval.high, 2)}",
             WORDS.integer(network.parameters),
             WORDS.integer(network.multiply_adds),
-            WORDS.decimal(network.training_multiply_adds / 1e12, 2),
+            WORDS.integer(network.training_multiply_adds / 1e9),
             _told_from(network, summary) or "nothing",
         ]
         for network in summary.networks

@@ -58,7 +58,7 @@ def head() -> str:
 
 def stages() -> dict[str, Stage]:
     """The stages that lead to a point's target."""
-    return pipeline.stages(YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text()), TARGET)
+    return pipeline.stages(YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8")), TARGET)
 
 
 def result(
@@ -248,9 +248,9 @@ def start(call: Call, point: Point) -> None:
 def _forget(lost: set[str], lock: Path) -> None:
     """Take stages out of a dvc.lock: DVC may stop at the list of a folder's files that nobody has any more."""
     if lost:
-        locked = YAML(typ="safe", pure=True).load(lock.read_text())
+        locked = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))
         locked["stages"] = {name: stage for name, stage in locked["stages"].items() if name not in lost}
-        with lock.open("w") as file:
+        with lock.open("w", encoding="utf-8") as file:
             YAML(pure=True).dump(locked, file)
 
 
@@ -320,4 +320,4 @@ def current_stage(log: Path) -> str:
 
 def stages_run(log: Path) -> list[str]:
     """The stages that a run's log says were run; the others' results came from the cache."""
-    return re.findall(r"^Running stage '(.*)'", log.read_text(errors="replace"), re.MULTILINE)
+    return re.findall(r"^Running stage '(.*)'", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)

@@ -80,7 +80,7 @@ def load(studies: Path = STUDIES, parameters: Path = PARAMETERS) -> dict[str, St
     """
     described = _described(studies)
     params.load(Parameters, parameters)
-    defaults = YAML(typ="safe", pure=True).load(parameters.read_text())
+    defaults = YAML(typ="safe", pure=True).load(parameters.read_text(encoding="utf-8"))
     found, taken = {}, dict[str, str]()
     for name, study in described.items():
         if unknown := [arm for arm in study.arms if arm not in ARMS]:

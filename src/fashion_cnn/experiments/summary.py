@@ -112,7 +112,7 @@ def read(found: Experiment) -> tuple[dict[str, Result], int]:
     places = recorded.bring(found, wanted())
     if places is None:
         raise UserError(f"{found.reference}: its results are neither in the cache nor in the store; run dvc exp pull")
-    manifest = json.loads(places["data/prepared/manifest.json"].read_text())
+    manifest = json.loads(places["data/prepared/manifest.json"].read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         for path, place in places.items():
             link = Path(folder, path)

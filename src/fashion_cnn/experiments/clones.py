@@ -8,13 +8,14 @@ alone, so a clone may be removed at any moment.
 
 import configparser
 import contextlib
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -90,14 +91,10 @@ def _configuration() -> configparser.RawConfigParser:
     return configuration
 
 
+@functools.cache
 def cache() -> Path:
     """DVC's cache of this clone."""
-    if "cache" not in _asked:
-        _asked["cache"] = Path(dvc("cache", "dir").strip()).absolute()
-    return _asked["cache"]
-
-
-_asked: dict[str, Path] = {}
+    return Path(dvc("cache", "dir").strip()).absolute()
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -109,6 +106,7 @@ def environment(folder: Path) -> dict[str, str]:
 def temporary(commit: str) -> Iterator[Path]:
     """A clone for a moment."""
     with lock():
+        sweep()
         folder = claim(f"clone-{os.getpid()}")
     try:
         yield clone(commit, folder)
@@ -177,15 +175,6 @@ def watched() -> Iterator[None]:
             yield
         finally:
             watcher.communicate()  # closes the pipe and waits
-
-
-def tail(log: Path, lines: int = 8) -> Iterable[str]:
-    """The last lines of a log that say anything."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-lines:]
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from fashion_cnn.experiments.studies import Point
 
 RESULTS: Final = Path("reports/studies")  # the only thing that may be uncommitted
 ATTEMPTS: Final = 3
+LINES_SHOWN: Final = 8  # of the log of a run that failed
 POLL_SECONDS: Final = 0.2
 REPORT_SECONDS: Final = 60
 LOCK_MILLISECONDS: Final = 60_000  # that git waits for whoever holds its references
@@ -272,7 +273,7 @@ def finish(call: Call, ended: Run) -> None:
         tries, status = call.tries[point.name], ended.process.returncode
         how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"failed (status {status})"
         print(f"{point.experiment}: try {tries} of {ATTEMPTS} {how}; the end of its log:", flush=True)
-        print("".join(f"    {line}\n" for line in clones.tail(ended.log)), end="", flush=True)
+        print("".join(f"    {line}\n" for line in said(ended.log)[-LINES_SHOWN:]), end="", flush=True)
         if tries < ATTEMPTS:
             call.waiting.insert(0, point)
         else:
@@ -320,4 +321,14 @@ def current_stage(log: Path) -> str:
 
 def stages_run(log: Path) -> list[str]:
     """The stages that a run's log says were run; the others' results came from the cache."""
-    return re.findall(r"^Running stage '(.*)'", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    found = (re.match(r"Running stage '(.*)'", line) for line in said(log))
+    return [match[1] for match in found if match]
+
+
+def said(log: Path) -> list[str]:
+    """The lines of a log that say anything; none where it is not there yet."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()]

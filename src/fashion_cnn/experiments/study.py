@@ -1,5 +1,8 @@
 """Named studies: python -m fashion_cnn.experiments.study run | status | share."""
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import sys
 import time
@@ -19,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 where something is to be mended; 130 where it was interrupted.
+        0; 130 where it was interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -30,9 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
                 status()
             case "share":
                 share(options.name)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted; no job is left, and the same command goes on", file=sys.stderr)
         return INTERRUPTED
@@ -68,6 +68,7 @@ def run(name: str, points: list[str], jobs: str) -> None:
     if not jobs.isdecimal() or int(jobs) < 1:
         raise UserError(f"JOBS={jobs} is not allowed; allowed: a whole number from 1")
     commit = running.committed_state()
+    _found(chosen, commit)  # what is in the way of a result is said before anything runs
     running.run(selected, commit, int(jobs))
     report(chosen, _found(chosen, commit))
 
@@ -137,4 +138,4 @@ def share(name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.run(main)

@@ -13,7 +13,7 @@ from fashion_cnn.comparison.claims import Claim, Measure
 from fashion_cnn.comparison.statistics import Estimate, Interval
 from fashion_cnn.core import params
 from fashion_cnn.core.results import Result
-from fashion_cnn.parameters import Parameters
+from fashion_cnn.stages.parameters import Parameters
 from support.repository import REPOSITORY
 from support.results import SETTINGS, drawn, first, result
 

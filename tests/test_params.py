@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import CNN
-from fashion_cnn.parameters import Parameters
+from fashion_cnn.stages.parameters import Parameters
 
 SetParams = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("workspace")

@@ -78,7 +78,7 @@ class Quick(NamedTuple):
 
     def left(self) -> list[str]:
         """Folders of runs, and what works in them."""
-        studies = self.folder / ".dvc" / "tmp" / "studies"
+        studies = self.folder / ".dvc" / "tmp" / "exps" / "studies"
         folders = [path.name for path in studies.iterdir() if path.is_dir()] if studies.exists() else []
         return folders + [process.name() for process in at_work_in(studies)]
 
@@ -139,10 +139,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Quick:
 @pytest.fixture
 def quick(original: Quick, tmp_path: Path) -> Iterator[Quick]:
     """A copy of the original, and a control folder of its own."""
-    shutil.copytree(original.folder, tmp_path / "a clone", symlinks=True)
+    shutil.copytree(original.folder, tmp_path / "año ñ's clone", symlinks=True)
     control = tmp_path / "control"
     control.mkdir()
-    copy = Quick(tmp_path / "a clone", control, {**original.environment, "STAGE_CONTROL": str(control)})
+    copy = Quick(tmp_path / "año ñ's clone", control, {**original.environment, "STAGE_CONTROL": str(control)})
     yield copy
     for path in control.glob("hold-*"):
         path.unlink()

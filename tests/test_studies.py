@@ -16,6 +16,7 @@ from fashion_cnn.core.results import Result
 from fashion_cnn.experiments import claims, pipeline, rendering, studies, summary
 from fashion_cnn.experiments.studies import Point, Study
 from fashion_cnn.experiments.summary import LEVEL, Summary
+from fashion_cnn.stages.parameters import Parameters
 from support.repository import REPOSITORY
 from support.results import drawn, first, result
 
@@ -60,6 +61,11 @@ def test_a_mistake_in_a_study_is_named_in_one_line(text: str, message: str) -> N
         studies.load()
     assert str(error.value).startswith(f"experiments.yaml: {message}")
     assert "\n" not in str(error.value)
+
+
+def test_a_point_is_checked_as_a_stage_would_check_it() -> None:
+    assert studies.Parameters.__bases__ == Parameters.__bases__
+    assert studies.Parameters.model_config == Parameters.model_config
 
 
 def convolutional(filters: tuple[int, int], kernel: int) -> tuple[int, int]:

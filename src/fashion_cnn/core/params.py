@@ -1,6 +1,6 @@
 """Reading params.yaml, and the part of it that decides the results. `report` and `deploy` belong to their rooms.
 
-`fashion_cnn.parameters` puts all parts together: every stage refuses a mistake anywhere in the file before it works.
+`stages.parameters` puts all parts together: every stage refuses a mistake anywhere in the file before it works.
 """
 
 from collections.abc import Mapping, MutableMapping

@@ -1,7 +1,7 @@
 """Private clones of a commit, in which DVC works without touching the user's own tree, and their removal.
 
-Each lies in a folder below .dvc/tmp/studies that names the process it belongs to. Whatever way that process ends, its
-folders and what still runs in them are removed: by itself, by the watcher that it starts
+Each lies in a folder below .dvc/tmp/exps/studies that names the process it belongs to. Whatever way that process ends,
+its folders and what still runs in them are removed: by itself, by the watcher that it starts
 (`python -m fashion_cnn.experiments.clones`), or by the next command. Results leave a clone through git and DVC's cache
 alone, so a clone may be removed at any moment.
 """
@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from fashion_cnn.experiments.commands import LEADING_ELSEWHERE, dvc, git
 
-FOLDERS: Final = Path(".dvc/tmp/studies")
+FOLDERS: Final = Path(".dvc/tmp/exps/studies")  # where DVC has its copies of a clone, and stages look for it
 MARK: Final = "FASHION_CNN_STUDY"  # in the environment of everything that runs in a clone: the folder
 OWNER: Final = "owner.json"
 PATHS: Final = ("url", "configpath", "credentialpath", "keyfile", "cert_path", "key_path")  # may be relative to .dvc

@@ -6,22 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
+from fashion_cnn.cloud.params import Cloud
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.core.params import ARMS, Section
-from fashion_cnn.parameters import Parameters
+from fashion_cnn.core.params import ARMS, Params, Section
 from fashion_cnn.reporting.language import flat
+from fashion_cnn.reporting.params import Reporting
 
 STUDIES: Final = Path("experiments.yaml")
 PARAMETERS: Final = Path("params.yaml")
 
 Changes = dict[str, Any]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # part of a git ref
+
+
+class Parameters(Params, Reporting, Cloud):
+    """All that params.yaml may name: what `stages.parameters`, which no room knows, has for the stages."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Described(Section):

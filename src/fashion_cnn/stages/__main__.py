@@ -11,8 +11,8 @@ import importlib
 import sys
 
 from fashion_cnn.core import params
-from fashion_cnn.parameters import Parameters
 from fashion_cnn.stages.executor import end_with_dvc
+from fashion_cnn.stages.parameters import Parameters
 
 
 def main() -> None:

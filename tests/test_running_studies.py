@@ -19,21 +19,21 @@ import pytest
 import yaml
 
 from fashion_cnn.core import params
-from support.repository import REPOSITORY
+from support.repository import REPOSITORY, SOURCE
 
 pytestmark = pytest.mark.timeout(300)
 SUPPORT = REPOSITORY / "tests" / "support"
 STUDIES = """
 sizes:
   question: Does size matter?
-  set: {data.limit: 500}
+  set: {data.limit: 500, cnn.filters: [28, 57], train.learning_rate: 0.002, train.threads: null, report.language: es}
   points:
     1: {kernel: 1}
     3: {kernel: 3}
     7: {kernel: 7}
 again:
   question: Does it run twice?
-  set: {data.limit: 500}
+  set: {data.limit: 500, cnn.filters: [28, 57], train.learning_rate: 0.002, train.threads: null, report.language: es}
   points:
     1: {kernel: 1}
 one:
@@ -118,7 +118,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Quick:
         "DVC_SITE_CACHE_DIR": str(home / "site"),
         "GIT_CONFIG_GLOBAL": os.devnull,
         **{f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-        "PYTHONPATH": str(REPOSITORY / "tests"),
+        "PYTHONPATH": f"{SOURCE}{os.pathsep}{REPOSITORY / 'tests'}",
         "STAGE_CONTROL": str(home),
     }
     made = Quick(tmp_path_factory.mktemp("original"), home, environment)

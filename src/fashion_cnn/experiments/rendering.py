@@ -260,7 +260,7 @@ def figure(study: Study, summary: Summary) -> Figure:
     axes.set(xlabel=_ordered(study), ylabel=WORDS.text("axes.test_accuracy"))
     axes.grid(axis="y")
     if len(arms) > 1:
-        axes.legend()
+        drawn.legend(loc="outside upper center", ncols=len(arms))  # within, it would cover networks
     style.format_ticks(axes, "y", WORDS, percent=True)
     return drawn
 
@@ -269,7 +269,8 @@ def _ordered(study: Study) -> str:
     """The one parameter that all points vary, where there is one and its values are numbers; else nothing."""
     varied = [point.varied for point in study.points]
     names = {name for changes in varied for name in changes}
-    numbers = all(isinstance(value, int | None) for changes in varied for value in changes.values())
+    values = [value for changes in varied for value in changes.values()]
+    numbers = all(isinstance(value, int | float | None) and not isinstance(value, bool) for value in values)
     return names.pop() if len(names) == 1 and len(study.points) > 1 and numbers else ""
 
 

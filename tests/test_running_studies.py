@@ -52,7 +52,12 @@ class Quick(NamedTuple):
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            encoding="utf-8",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
     def call(self, *command: str) -> tuple[int, str]:
@@ -74,7 +79,7 @@ class Quick(NamedTuple):
 
     def ran(self) -> list[str]:
         log = self.control / "ran"
-        return log.read_text().splitlines() if log.exists() else []
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
     def left(self) -> list[str]:
         """Folders of runs, and what works in them."""
@@ -126,8 +131,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Quick:
     shutil.copy(SUPPORT / "quick_stage.py", made.folder / "src")
     shutil.copy(SUPPORT / "quick_pipeline.yaml", made.folder / "dvc.yaml")
     shutil.copy(REPOSITORY / "params.yaml", made.folder)
-    (made.folder / "experiments.yaml").write_text(STUDIES)
-    (made.folder / ".gitignore").write_text("/data\n/models\n/reports/metrics.json\n")
+    (made.folder / "experiments.yaml").write_text(STUDIES, encoding="utf-8")
+    (made.folder / ".gitignore").write_text("/data\n/models\n/reports/metrics.json\n", encoding="utf-8")
     made.run("git", "init", "--quiet", "--initial-branch=main")
     made.run("dvc", "init", "--quiet")
     made.run("dvc", "repro", "--quiet")
@@ -164,7 +169,7 @@ def test_two_calls_at_once_make_every_result_once_and_the_table_of_all(quick: Qu
     # What the points share was made once, though two calls with two jobs each wanted it; so was each candidate.
     assert stages == {"preprocess": 1, "baseline": 1, "cnn3": 1, "cnn5": 1, "candidate": 3, "compare": 3}
     assert quick.left() == []
-    result = json.loads((quick.folder / "reports/studies/sizes/study.json").read_text())
+    result = json.loads((quick.folder / "reports/studies/sizes/study.json").read_text(encoding="utf-8"))
     assert [(one["point"], one["kernel"]) for one in result["networks"]] == [("1", 1), ("3", 3), ("7", 7)]
     assert "| 7 | `kernel=7` |" in outputs[0][1]
     assert quick.run("git", "status", "--porcelain") == "?? reports/\n"
@@ -271,9 +276,9 @@ def test_a_study_is_shared_through_git_and_the_store(with_store: Quick, tmp_path
 
 def edit(quick: Quick, name: str, value: object) -> None:
     path = quick.folder / "params.yaml"
-    values = yaml.safe_load(path.read_text())
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     params.set_parameter(values, name, value)
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -293,11 +298,11 @@ def test_what_does_not_exist_is_one_line(quick: Quick, arguments: list[str], mes
 
 def test_a_study_runs_a_commit_and_refuses_a_tree_that_is_none(quick: Quick) -> None:
     edit(quick, "train.epochs", 3)
-    before = quick.run("git", "status", "--porcelain") + (quick.folder / "params.yaml").read_text()
+    before = quick.run("git", "diff")
     status, output = finished(quick.study("run", "one"))
     wanted = "error: not committed: params.yaml; a study runs a commit: commit or stash first\n"
     assert (status, output) == (1, wanted)
-    assert quick.run("git", "status", "--porcelain") + (quick.folder / "params.yaml").read_text() == before
+    assert quick.run("git", "diff") == before
     assert (quick.run("git", "stash", "list"), quick.experiments()) == ("", set())
 
 

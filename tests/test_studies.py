@@ -20,7 +20,7 @@ from fashion_cnn.stages.parameters import Parameters
 from support.repository import REPOSITORY
 from support.results import drawn, first, result
 
-PIPELINE = pipeline.stages(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text()), "compare")
+PIPELINE = pipeline.stages(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")), "compare")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def committed() -> dict[str, Study]:
 )  # fmt: skip
 @pytest.mark.usefixtures("workspace")
 def test_a_mistake_in_a_study_is_named_in_one_line(text: str, message: str) -> None:
-    Path("experiments.yaml").write_text(text)
+    Path("experiments.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as error:
         studies.load()
     assert str(error.value).startswith(f"experiments.yaml: {message}")
@@ -244,12 +244,12 @@ def test_the_written_result_is_the_same_bytes_each_time_and_says_what_was_found(
         rendering.write(tmp_path / name, sweep, summarized, [])
     for path in (tmp_path / "once").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    document = (tmp_path / "once" / "README.md").read_text()
+    document = (tmp_path / "once" / "README.md").read_text(encoding="utf-8")
     assert "**Does it matter?** 1 of 1 differences can be told (of these trained networks" in document
     assert "| 7 | `kernel=7` | 90.00% | 87.98 to 91.71% | 303,434 | 21,099,648 | 30,383 | 1 |" in document
     assert "| 7 | 1 | +10.00 | " in document
     assert "Trained once" in document
-    content = json.loads((tmp_path / "once" / "study.json").read_text())
+    content = json.loads((tmp_path / "once" / "study.json").read_text(encoding="utf-8"))
     assert content["parameters"]["train.epochs"] == 10
     assert "kernel" not in content["parameters"], "it differs between the points"
     assert content["code"] == {"src/fashion_cnn/training": "abc"}
@@ -258,12 +258,12 @@ def test_the_written_result_is_the_same_bytes_each_time_and_says_what_was_found(
 
 def test_the_list_of_studies_names_those_that_have_a_result(tmp_path: Path, defaults: dict[str, Any]) -> None:
     rendering.index(tmp_path)
-    assert "No study has a result yet." in (tmp_path / "index.html").read_text()
+    assert "No study has a result yet." in (tmp_path / "index.html").read_text(encoding="utf-8")
     one = study_of({"7": {"kernel": 7}}, defaults)
     summarized = summary.summarize(one, {"7": planted({})}, {})
     rendering.write(tmp_path / "planted", one, summarized, [])
     rendering.index(tmp_path)
-    assert 'href="planted/README.md"' in (tmp_path / "index.html").read_text()
+    assert 'href="planted/README.md"' in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_study_of_claims_decides_every_claim_that_data_can_decide(committed: dict[str, Study]) -> None:

@@ -22,8 +22,8 @@ IMAGES = 2000
 def main(stage: str) -> None:
     """Run one stage."""
     control = Path(os.environ["STAGE_CONTROL"])
-    parameters = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
-    with (control / "ran").open("a") as log:
+    parameters = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text(encoding="utf-8"))
+    with (control / "ran").open("a", encoding="utf-8") as log:
         log.write(f"{stage} kernel={parameters['kernel']} limit={parameters['data']['limit']}\n")
     print(f"{stage} begins", flush=True)
     while (control / f"hold-{stage}").exists():
@@ -32,7 +32,7 @@ def main(stage: str) -> None:
         sys.exit(f"error: {stage} was told to fail")
     if stage == "fetch":
         with output_folder("data/raw") as folder:
-            (folder / "images").write_text("images")
+            (folder / "images").write_text("images", encoding="utf-8")
     elif stage == "preprocess":
         with output_folder("data/prepared") as folder:
             (folder / "manifest.json").write_text(
@@ -40,7 +40,9 @@ def main(stage: str) -> None:
             )
     elif stage == "compare":
         Path("reports").mkdir(exist_ok=True)
-        Path("reports/metrics.json").write_text(json.dumps({"candidate": {"kernel": parameters["kernel"]}}))
+        Path("reports/metrics.json").write_text(
+            json.dumps({"candidate": {"kernel": parameters["kernel"]}}), encoding="utf-8"
+        )
     else:
         kernel = {"baseline": None, "cnn3": 3, "cnn5": 5}.get(stage, parameters["kernel"])
         seed = 0 if stage == "baseline" else kernel

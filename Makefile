@@ -10,7 +10,7 @@ export SHELL := /bin/sh
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: always help env repro verify predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: always help env repro verify study study-status share predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,15 @@ repro: env  ## run the whole study, deploy the candidate, push all results to th
 
 verify: env  ## does this machine train the same bytes as the committed reference? under a minute
 	@python -m fashion_cnn.experiments.verification
+
+study: env  ## run a named study of experiments.yaml: make study NAME=kernel-sweep [JOBS=2] [POINTS="3 5"]
+	@python -m fashion_cnn.experiments.study run "$(or $(NAME),$(error name a study of experiments.yaml: make study NAME=kernel-sweep))" --jobs "$(or $(JOBS),1)" --points "$(POINTS)"
+
+study-status: env  ## which points of which study have a result, run, or wait
+	@python -m fashion_cnn.experiments.study status
+
+share: env  ## push a study's experiments, results and run cache: make share NAME=kernel-sweep
+	@python -m fashion_cnn.experiments.study share "$(or $(NAME),$(error name a study of experiments.yaml: make share NAME=kernel-sweep))"
 
 predict: env  ## ask the deployed model: make predict IMAGE=picture.png
 	@python -m fashion_cnn.cloud predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"

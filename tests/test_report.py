@@ -23,6 +23,7 @@ from support.reports import (
     page_of,
     two_seeds,
 )
+from support.repository import REPOSITORY
 from support.results import ENVIRONMENT, drawn, first, result
 
 
@@ -100,6 +101,11 @@ def test_the_page_shows_every_drawn_figure(reports: Path) -> None:
     shown = panels(compare_arms(two_seeds()), Language.load("en"))
     assert {f"{'comparison' if panel.draw else 'eda'}/{panel.name}" for panel in shown} == drawn_figures
     assert page_of(reports).count("<svg ") == len(drawn_figures)
+
+
+def test_the_page_leads_to_the_list_of_studies(reports: Path) -> None:
+    (link,) = re.findall(r'href="(studies/[^"]*)"', page_of(reports))
+    assert (REPOSITORY / "reports" / link).exists(), "it is committed, and `make study` keeps it"
 
 
 def test_the_page_names_parameters_versions_and_digests(reports: Path) -> None:

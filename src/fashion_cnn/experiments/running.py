@@ -1,0 +1,334 @@
+"""Running the points of a study: a few at a time, each a `dvc exp run` in a clone of its own.
+
+Not DVC's queue: its workers outlive Ctrl-C, stopping it leaves stages running, and two experiments of one name both
+end as a success. Here a run is a child of this process, and its result is what git and the cache then have.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple
+
+from ruamel.yaml import YAML
+
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.experiments import clones, pipeline, recorded
+from fashion_cnn.experiments.commands import dvc, git
+from fashion_cnn.experiments.pipeline import Stage
+from fashion_cnn.experiments.recorded import METRICS, TARGET, Experiment
+from fashion_cnn.experiments.studies import Point
+
+RESULTS: Final = Path("reports/studies")  # the only thing that may be uncommitted
+ATTEMPTS: Final = 3
+LINES_SHOWN: Final = 8  # of the log of a run that failed
+POLL_SECONDS: Final = 0.2
+REPORT_SECONDS: Final = 60
+LOCK_MILLISECONDS: Final = 60_000  # that git waits for whoever holds its references
+
+
+def committed_state() -> str:
+    """The commit that the working tree is.
+
+    Raises:
+        UserError: this is not a whole clone, or something is not committed: a run would be of something else.
+    """
+    if not Path(".dvc").is_dir():
+        raise UserError(f"{Path.cwd()}: not a DVC repository; run from the repository's folder")
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise UserError("this clone is shallow, and experiments need the history; run: git fetch --unshallow")
+    changed = [line[3:] for line in git("status", "--porcelain", "--", ".", f":!{RESULTS}").splitlines()]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(f"not committed: {', '.join(changed[:3])}{more}; a study runs a commit: commit or stash first")
+    return head()
+
+
+def head() -> str:
+    """The commit that is checked out."""
+    return git("rev-parse", "HEAD").strip()
+
+
+def stages() -> dict[str, Stage]:
+    """The stages that lead to a point's target."""
+    return pipeline.stages(YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8")), TARGET)
+
+
+def result(
+    point: Point,
+    commit: str,
+    of_pipeline: Mapping[str, Stage],
+    look: Callable[[Experiment, Sequence[str]], object] = recorded.bring,
+) -> Experiment | None:
+    """The experiment that holds a point's result; None where there is none whose metrics can be read.
+
+    Args:
+        point: of a study.
+        commit: the baseline.
+        of_pipeline: that lead to the target.
+        look: `recorded.files` asks the cache alone, not the store.
+
+    Raises:
+        UserError: an experiment of that name is something else.
+    """
+    found = recorded.find(point, commit, of_pipeline)
+    return found if found and look(found, [METRICS]) else None
+
+
+class Run(NamedTuple):
+    """A point that runs: in which claimed folder, as which process, since when (monotonic seconds)."""
+
+    point: Point
+    folder: Path
+    process: subprocess.Popen[bytes]
+    since: float
+
+    @property
+    def log(self) -> Path:
+        """What DVC and the stages print."""
+        return self.folder / "log"
+
+
+@dataclass
+class Call:
+    """One call of `run`, as far as it got.
+
+    Attributes:
+        commit: the baseline.
+        jobs: how many points run at once.
+        stages: that lead to the target.
+        waiting: points without a result that do not run.
+        finished: fingerprints of stages whose result is there.
+        pull: whether the store can give results.
+        lost: stages whose committed outputs are neither in the cache nor in the store.
+        runs: that are going on.
+        tries: of each point that was started.
+        seconds: that each run took which succeeded.
+        failed: points that failed too often.
+    """
+
+    commit: str
+    jobs: int
+    stages: Mapping[str, Stage]
+    waiting: list[Point]
+    finished: set[str] = field(default_factory=set)
+    pull: bool = False
+    lost: set[str] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+    tries: dict[str, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def makes(self, point: Point) -> set[str]:
+        """Fingerprints of the stages of a point."""
+        return set(pipeline.fingerprints(self.stages, point.parameters).values())
+
+
+def run(points: Sequence[Point], commit: str, jobs: int) -> None:
+    """Give every point a result: run those that have none, a failed one again, at most ATTEMPTS times.
+
+    Args:
+        points: of a study.
+        commit: the baseline.
+        jobs: how many to run at once.
+
+    Raises:
+        UserError: a point failed each time; the others have a result.
+        KeyboardInterrupt: the person or the system stopped it; nothing that it started is left.
+    """
+    of_pipeline = stages()
+    call = Call(commit, jobs, of_pipeline, [one for one in points if result(one, commit, of_pipeline) is None])
+    print(f"{len(points) - len(call.waiting)} of {len(points)} points have a result", flush=True)
+    if not call.waiting:
+        return
+    with clones.watched(), _stopping():
+        prepare(call, [point for point in points if point not in call.waiting])
+        reported = time.monotonic()
+        alone = True
+        while call.waiting or call.runs:
+            for ended in [one for one in call.runs if one.process.poll() is not None]:
+                finish(call, ended)
+            for point in call.waiting[:]:
+                if len(call.runs) < jobs:
+                    start(call, point)
+            if call.waiting and not call.runs and alone:
+                alone = False
+                print("waiting for another call, which makes what this one needs", flush=True)
+            if time.monotonic() - reported > REPORT_SECONDS:
+                reported = time.monotonic()
+                print(f"running: {', '.join(map(_stage, call.runs)) or 'another call'}{_left(call)}", flush=True)
+            time.sleep(POLL_SECONDS)
+    if call.failed:
+        raise UserError(f"no result of {', '.join(call.failed)}; the reasons stand above")
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Within, being asked to end is an interruption like Ctrl-C; at the end, what this process started is removed."""
+
+    def on_any(handler: signal.Handlers | Callable[[int, FrameType | None], None]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, handler)
+
+    on_any(signal.default_int_handler)
+    try:
+        yield
+    finally:
+        on_any(signal.SIG_IGN)  # a second Ctrl-C would leave jobs behind
+        clones.remove_all_of(os.getpid())
+        on_any(signal.default_int_handler)
+
+
+def prepare(call: Call, with_result: Sequence[Point]) -> None:
+    """Bring what the commit itself has from the store, and note which stages need not run again."""
+    for point in with_result:
+        call.finished |= call.makes(point)
+    lock = recorded.yaml_at(call.commit, "dvc.lock").get("stages", {})
+    committed = {name: recorded.outputs({"stages": {name: lock.get(name, {})}}) for name in call.stages}
+
+    def here(name: str) -> bool:
+        return bool(recorded.files(Experiment("", call.commit, committed[name]), committed[name]))
+
+    with clones.temporary(call.commit) as folder:
+        environment = clones.environment(folder.parent)
+        status = json.loads(dvc("status", "--json", folder=folder, environment=environment))
+        try:
+            dvc("status", "--cloud", "--json", METRICS, folder=folder, environment=environment)
+            call.pull = True
+            if not all(map(here, call.stages)):
+                dvc("fetch", "--quiet", "--with-deps", TARGET, folder=folder, environment=environment)
+        except UserError as error:
+            print(f"from the store: {error}; what is not in the cache is computed", flush=True)
+    stale = pipeline.unfinished(call.stages, status)
+    fingerprints = pipeline.fingerprints(call.stages, recorded.yaml_at(call.commit, "params.yaml"))
+    call.finished |= {fingerprints[name] for name in call.stages if name not in stale and here(name)}
+    call.lost = {name for name in call.stages if name in lock and not here(name)}
+
+
+def start(call: Call, point: Point) -> None:
+    """Start a point, unless what is new in it is being made already: then it waits, and finds it made."""
+    new = call.makes(point) - call.finished
+    with clones.lock():
+        clones.sweep()
+        others = clones.folders()
+        if point.experiment in others or any(new.intersection(other.get("new", [])) for other in others.values()):
+            return
+        call.waiting.remove(point)
+        if result(point, call.commit, call.stages, recorded.files):
+            call.finished |= call.makes(point)
+            print(f"{point.experiment}: another call has made it", flush=True)
+            return
+        folder = clones.claim(point.experiment, new=sorted(new))
+    clone = clones.clone(call.commit, folder)
+    _forget(call.lost, clone / "dvc.lock")
+    changes = [f"--set-param={name}={_hydra(value)}" for name, value in point.changes.items()]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--name", point.experiment, *changes, TARGET]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command + (["--pull"] if call.pull else []),
+            cwd=clone,
+            env=clones.environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for this process, which then stops its jobs
+        )
+    call.tries[point.name] = call.tries.get(point.name, 0) + 1
+    call.runs.append(Run(point, folder, process, time.monotonic()))
+    print(f"{point.experiment}: started", flush=True)
+
+
+def _forget(lost: set[str], lock: Path) -> None:
+    """Take stages out of a dvc.lock: DVC may stop at the list of a folder's files that nobody has any more."""
+    if lost:
+        locked = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))
+        locked["stages"] = {name: stage for name, stage in locked["stages"].items() if name not in lost}
+        with lock.open("w", encoding="utf-8") as file:
+            YAML(pure=True).dump(locked, file)
+
+
+def _hydra(value: object) -> str:
+    """A value as Hydra's grammar has it, in which `dvc exp run --set-param` reads: JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def finish(call: Call, ended: Run) -> None:
+    """Take over the result of a run that ended; without one, say why, and let the point wait for another try."""
+    call.runs.remove(ended)
+    point, seconds = ended.point, time.monotonic() - ended.since
+    if ended.process.returncode == 0 and _collected(call, ended):
+        call.finished |= call.makes(point)
+        call.seconds.append(seconds)
+        ran = ", ".join(stages_run(ended.log)) or "nothing"
+        print(f"{point.experiment}: done in {_spoken(seconds)}, ran {ran}{_left(call)}", flush=True)
+    else:
+        tries, status = call.tries[point.name], ended.process.returncode
+        how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"failed (status {status})"
+        print(f"{point.experiment}: try {tries} of {ATTEMPTS} {how}; the end of its log:", flush=True)
+        print("".join(f"    {line}\n" for line in said(ended.log)[-LINES_SHOWN:]), end="", flush=True)
+        if tries < ATTEMPTS:
+            call.waiting.insert(0, point)
+        else:
+            call.failed.append(point.experiment)
+    clones.remove(ended.folder)
+
+
+def _collected(call: Call, ended: Run) -> bool:
+    """Bring the experiment's reference from the clone, and look whether it is the point's result."""
+    reference = recorded.reference(call.commit, ended.point.experiment)
+    wait = [f"core.{of}={LOCK_MILLISECONDS}" for of in ("filesRefLockTimeout", "packedRefsTimeout")]
+    options = [word for setting in (*wait, "gc.auto=0", "maintenance.auto=false") for word in ("-c", setting)]
+    quietly = ["--quiet", "--no-tags", "--no-write-fetch-head"]
+    try:
+        git(*options, "fetch", *quietly, str(ended.folder / "clone"), f"+{reference}:{reference}")
+    except UserError as error:
+        print(f"{ended.point.experiment}: {error}", flush=True)
+        return False
+    return result(ended.point, call.commit, call.stages, recorded.files) is not None
+
+
+def _left(call: Call) -> str:
+    """How long the rest will take, by the mean of what ran so far."""
+    to_go = len(call.waiting) + len(call.runs)
+    if not to_go or not call.seconds:
+        return f"; {to_go} to go" if to_go else ""
+    each = sum(call.seconds) / len(call.seconds)
+    spent = sum(min(each, time.monotonic() - one.since) for one in call.runs)
+    return f"; {to_go} to go, about {_spoken((to_go * each - spent) / min(call.jobs, to_go))} left"
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _stage(one: Run) -> str:
+    """A run and the stage that it is in."""
+    return f"{one.point.experiment} ({current_stage(one.log)})"
+
+
+def current_stage(log: Path) -> str:
+    """The stage that a run is in."""
+    return (stages_run(log) or ["preparing"])[-1]
+
+
+def stages_run(log: Path) -> list[str]:
+    """The stages that a run's log says were run; the others' results came from the cache."""
+    found = (re.match(r"Running stage '(.*)'", line) for line in said(log))
+    return [match[1] for match in found if match]
+
+
+def said(log: Path) -> list[str]:
+    """The lines of a log that say anything; none where it is not there yet."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()]

@@ -1,0 +1,342 @@
+"""What a reviewer needs to know of a change, gathered from two commits: locks, parameters and single files. No words.
+
+Nothing is trained, no data set is pulled.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from fashion_cnn.comparison import analysis, claims, study
+from fashion_cnn.core import dataset, results
+from fashion_cnn.core.dataset import Images
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.core.results import Result
+from fashion_cnn.experiments import clone as clones
+from fashion_cnn.experiments import freshness, significance
+from fashion_cnn.experiments import lock as locks
+from fashion_cnn.experiments.clone import Clone
+from fashion_cnn.experiments.commands import git
+from fashion_cnn.experiments.freshness import Freshness
+from fashion_cnn.experiments.lock import Difference, Lock
+from fashion_cnn.experiments.significance import Change
+from fashion_cnn.reporting.language import flat
+
+HEADLINE: Final = "reports/metrics.json"
+TEST_IMAGES: Final = "data/prepared/test.npz"
+OF_AN_ARM: Final = ("metrics.json", "history.csv", "predictions.npz")
+# What another seed does to each arm: written by the study of that name.
+SEEDS_STUDY: Final = Path("reports/studies/five-seeds/result.json")
+CONFUSIONS_SHOWN: Final = 5
+
+
+class Side(NamedTuple):
+    """One of the two commits.
+
+    Attributes:
+        commit: its full name.
+        lock: its dvc.lock.
+        parameters: dotted names to values: all of params.yaml, and of other files those that the lock names.
+        metrics: dotted names to values: the headline; empty where it is not at hand.
+        arms: the results that are at hand.
+        test_images: the digest of the images that all was measured on; None where it is not known.
+    """
+
+    commit: str
+    lock: Lock
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    arms: Mapping[str, Result]
+    test_images: str | None
+
+
+class Store(NamedTuple):
+    """Whether the store holds every file of a lock.
+
+    Attributes:
+        missing: files that it lacks.
+        unreachable: why it could not be asked; None where it could.
+    """
+
+    missing: Sequence[str]
+    unreachable: str | None
+
+
+class Confusion(NamedTuple):
+    """How many images of a class were taken for another, mean over seeds, where that changed."""
+
+    truth: str
+    answer: str
+    before: float
+    after: float
+
+
+class ArmChange(NamedTuple):
+    """What changed for one arm whose predictions are at hand on both sides.
+
+    Attributes:
+        accuracy: how it changed; None where every prediction is the same.
+        validation: its validation accuracy by epoch before and after, means over seeds.
+        confusions: those that changed most.
+        newly_right: numbers of the images that the first seed's network recognises now, surest first.
+        newly_wrong: numbers of those that it recognised, the answer that it is surest of first.
+    """
+
+    accuracy: Change | None
+    validation: tuple[Sequence[float], Sequence[float]]
+    confusions: Sequence[Confusion]
+    newly_right: Sequence[int]
+    newly_wrong: Sequence[int]
+
+
+class Review(NamedTuple):
+    """All that is said of a change.
+
+    Attributes:
+        base: the commit that the branch left.
+        head: the commit under review.
+        freshness: of the head's lock.
+        store: whether it holds what the head's lock names.
+        same_images: whether both sides were measured on the same test images; None where that is not known.
+        parameters: that changed, to their values before and after.
+        metrics: headline metrics that changed, and every test accuracy, to their values before and after.
+        arms: what changed for each arm; empty where nothing is compared.
+        not_compared: why no predictions are compared, or those of some arms are not; empty where all are.
+        seeds_of_other_code: whether the band over seeds was measured for other code; None where there is no study.
+        causes: the stages that differ.
+        environments: of arms that equal inputs gave another output, what each side was trained on.
+        edited: code that differs between the two locks, to the files that differ between the commits.
+    """
+
+    base: str
+    head: str
+    freshness: Freshness
+    store: Store
+    same_images: bool | None
+    parameters: Mapping[str, tuple[Any, Any]]
+    metrics: Mapping[str, tuple[Any, Any]]
+    arms: Mapping[str, ArmChange]
+    not_compared: Sequence[str]
+    seeds_of_other_code: bool | None
+    causes: Sequence[Difference]
+    environments: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+    edited: Mapping[str, Sequence[str]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against trusting the numbers; a lower accuracy does not."""
+        return not self.freshness.stale and not self.store.missing and self.same_images is not False
+
+
+def commits(base: str) -> tuple[str, str]:
+    """The commit at which this branch left another one, and the commit that is checked out.
+
+    Raises:
+        UserError: there is none of these; the clone is shallow; files differ from what is committed.
+    """
+    if not Path(".dvc").is_dir():
+        raise UserError(f"{Path.cwd()}: not a DVC repository; run from the root of the clone")
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise UserError("this clone is shallow, so it lacks the commit that both sides share; git fetch --unshallow")
+    if edited := git("status", "--porcelain", "--untracked-files=no").split("\n")[:-1]:
+        names = ", ".join(line[3:] for line in edited[:3]) + (", …" if len(edited) > 3 else "")
+        raise UserError(f"uncommitted changes in {names}: a review is of a commit; commit or stash them")
+    try:
+        of_base = git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}").strip()
+    except UserError:
+        raise UserError(
+            f"BASE={base}: no such commit here; git fetch, or name another: make review BASE=main"
+        ) from None
+    head = git("rev-parse", "HEAD").strip()
+    try:
+        return git("merge-base", of_base, head).strip(), head
+    except UserError:
+        raise UserError(f"BASE={base}: it shares no commit with this branch") from None
+
+
+def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
+    """Everything there is to say of a change, both sides, and the test images where they are at hand.
+
+    Args:
+        base: the commit to compare with.
+        head: the commit under review.
+    """
+    with clones.clone(head) as cloned:
+        try:
+            store = Store(cloned.not_in_store(), None)
+        except UserError as error:
+            store = Store((), str(error))
+        after = _side(cloned, head, fetch=store.unreachable is None)
+        fresh = freshness.examine(cloned)
+        images = _test_images(cloned, after.lock)
+        seeds = _seeds_study(cloned.folder)
+        cloned.checkout(base)
+        before = _side(cloned, base, fetch=store.unreachable is None)
+
+    known = before.test_images and after.test_images
+    same_images = before.test_images == after.test_images if known else None
+    arms, not_compared = _arms(before, after, same_images, seeds)
+    causes = locks.differences(before.lock, after.lock)
+    return (
+        Review(
+            base,
+            head,
+            fresh,
+            store,
+            same_images,
+            locks.changed(before.parameters, after.parameters),
+            _metrics(before.metrics, after.metrics) if same_images else {},
+            arms,
+            not_compared,
+            seeds.get("code") != locks.training_code(after.lock) if seeds else None,
+            causes,
+            _environments(causes, before.arms, after.arms),
+            {path: _edited(base, head, path) for cause in causes for path in cause.code},
+        ),
+        before,
+        after,
+        images,
+    )
+
+
+def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
+    """Read the commit that is checked out in the clone."""
+    lock = freshness.read_lock(cloned)
+    wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in study.ARMS for name in OF_AN_ARM)]
+    if fetch and (
+        missing := [path for path in wanted if locks.producers(lock, path) and not _content(cloned, lock, path)]
+    ):
+        cloned.fetch(missing)
+    headline = _content(cloned, lock, HEADLINE)
+    file = cloned.folder / locks.PARAMETERS
+    parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    others = {name: value for stage in lock.values() for name, value in stage.params.items() if ":" in name}
+    arms = {arm: _result(cloned, lock, arm, cloned.folder.parent / commit) for arm in study.ARMS}
+    return Side(
+        commit,
+        lock,
+        parameters | others,
+        flat(json.loads(headline)) if headline else {},
+        {arm: result for arm, result in arms.items() if result},
+        locks.digest_of(lock, TEST_IMAGES, cloned.read) or _read_digest(lock, TEST_IMAGES),
+    )
+
+
+def _content(cloned: Clone, lock: Lock, path: str) -> bytes | None:
+    """A file that a stage wrote, where it is at hand."""
+    digest = locks.digest_of(lock, path, cloned.read)
+    return cloned.read(digest) if digest else None
+
+
+def _read_digest(lock: Lock, path: str) -> str | None:
+    """The digest of a file as a stage read it: known without the list of the folder that it lies in."""
+    return next((stage.deps[path] for stage in lock.values() if path in stage.deps), None)
+
+
+def _result(cloned: Clone, lock: Lock, arm: str, folder: Path) -> Result | None:
+    """An arm's result; None where it is not at hand, or of another form than today's."""
+    (folder / arm).mkdir(parents=True)
+    for name in OF_AN_ARM:
+        content = _content(cloned, lock, f"models/{arm}/{name}")
+        if content is None:
+            return None
+        (folder / arm / name).write_bytes(content)
+    try:
+        return results.load(folder / arm)
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _test_images(cloned: Clone, lock: Lock) -> Images | None:
+    content = _content(cloned, lock, TEST_IMAGES)
+    if content is None:
+        return None
+    (cloned.folder.parent / "test.npz").write_bytes(content)
+    return dataset.load(cloned.folder.parent, "test")
+
+
+def _seeds_study(folder: Path) -> dict[str, Any]:
+    """What the committed study of seeds found: {"arms": {arm: {"test_accuracy": [one a seed]}}, "code": digest}."""
+    path = folder / SEEDS_STUDY
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _arms(
+    before: Side, after: Side, same_images: bool | None, seeds: Mapping[str, Any]
+) -> tuple[dict[str, ArmChange], list[str]]:
+    """What changed for each arm, and why some or all are not compared."""
+    if same_images is False:
+        return {}, ["the two sides were measured on other test images"]
+    if same_images is None:
+        return {}, ["it is not known whether both sides were measured on the same test images"]
+    there = [arm for arm in study.ARMS if arm in before.arms and arm in after.arms]
+    lacking = [arm for arm in study.ARMS if arm not in there]
+    reasons = [f"the predictions of {', '.join(lacking)} are not at hand for both sides"] if lacking else []
+    twins = [study.same_arm(side.arms) for side in (before, after) if not lacking]
+    if twins and twins[0] == twins[1] is not None:
+        there.remove("candidate")
+    changed = [arm for arm in there if not _same_predictions(before.arms[arm], after.arms[arm])]
+    return {
+        arm: _arm(
+            before.arms[arm],
+            after.arms[arm],
+            seeds.get("arms", {}).get(arm, {}).get("test_accuracy"),
+            len(changed) if arm in changed else 0,
+        )
+        for arm in there
+    }, reasons
+
+
+def _same_predictions(before: Result, after: Result) -> bool:
+    return np.array_equal(before.probabilities, after.probabilities)
+
+
+def _arm(before: Result, after: Result, accuracies: Sequence[float] | None, comparisons: int) -> ArmChange:
+    right_before, right_after = claims.correct(before), claims.correct(after)
+    labels = after.labels
+    newly_right = np.flatnonzero(right_after[0] & ~right_before[0])
+    newly_wrong = np.flatnonzero(right_before[0] & ~right_after[0])
+    sureness = after.probabilities[0].max(-1)
+    counts = [
+        analysis.confusion_matrix(side.labels, side.probabilities.argmax(-1)) / len(side.probabilities)
+        for side in (before, after)
+    ]
+    moved = np.abs(counts[1] - counts[0])
+    np.fill_diagonal(moved, 0)
+    largest = np.argsort(-moved, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
+    return ArmChange(
+        significance.compare(right_before, right_after, accuracies, comparisons) if comparisons else None,
+        tuple(side.history["validation_accuracy"].mean(0).tolist() for side in (before, after)),
+        [
+            Confusion(CLASS_NAMES[truth], CLASS_NAMES[answer], counts[0][truth, answer], counts[1][truth, answer])
+            for truth, answer in zip(*np.unravel_index(largest, moved.shape), strict=True)
+            if moved[truth, answer]
+        ],
+        newly_right[np.argsort(-sureness[newly_right], kind="stable")].tolist(),
+        newly_wrong[np.argsort(-sureness[newly_wrong], kind="stable")].tolist(),
+    )
+
+
+def _metrics(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    if not before or not after:
+        return {}
+    always = {name: (before[name], after[name]) for name in after if name.endswith(".test_accuracy") and name in before}
+    either = locks.changed(before, after) | always
+    return {name: either[name] for name in [*before, *(set(after) - set(before))] if name in either}
+
+
+def _environments(
+    causes: Sequence[Difference], before: Mapping[str, Result], after: Mapping[str, Result]
+) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    arms = [cause.stage for cause in causes if cause.unexplained and cause.stage in before and cause.stage in after]
+    return {arm: (before[arm].metrics["environment"], after[arm].metrics["environment"]) for arm in arms}
+
+
+def _edited(base: str, head: str, path: str) -> list[str]:
+    return git("diff", "--name-only", base, head, "--", path).splitlines()

@@ -150,9 +150,8 @@ def commits(base: str) -> tuple[str, str]:
     try:
         of_base = git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}").strip()
     except UserError:
-        raise UserError(
-            f"BASE={base}: no such commit here; git fetch, or name another: make review BASE=main"
-        ) from None
+        remedy = "git fetch, or name another: make review BASE=main"
+        raise UserError(f"BASE={base}: no such commit here; {remedy}") from None
     head = git("rev-parse", "HEAD").strip()
     try:
         return git("merge-base", of_base, head).strip(), head
@@ -209,10 +208,9 @@ def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
     """Read the commit that is checked out in the clone."""
     lock = freshness.read_lock(cloned)
     wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in study.ARMS for name in OF_AN_ARM)]
-    if fetch and (
-        missing := [path for path in wanted if locks.producers(lock, path) and not _content(cloned, lock, path)]
-    ):
-        cloned.fetch(missing)
+    lacking = [path for path in wanted if locks.producers(lock, path) and not _content(cloned, lock, path)]
+    if fetch and lacking:
+        cloned.fetch(lacking)
     headline = _content(cloned, lock, HEADLINE)
     file = cloned.folder / locks.PARAMETERS
     parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
@@ -299,7 +297,6 @@ def _same_predictions(before: Result, after: Result) -> bool:
 
 def _arm(before: Result, after: Result, accuracies: Sequence[float] | None, comparisons: int) -> ArmChange:
     right_before, right_after = claims.correct(before), claims.correct(after)
-    labels = after.labels
     newly_right = np.flatnonzero(right_after[0] & ~right_before[0])
     newly_wrong = np.flatnonzero(right_before[0] & ~right_after[0])
     sureness = after.probabilities[0].max(-1)

@@ -49,8 +49,8 @@ def examine(cloned: Clone) -> Freshness:
         if _described(name, described) and (reasons := _reasons(name, changes, lock)):
             stale[name] = reasons
     agreed = locks.agreement(lock, cloned.read)
-    for name, reasons in agreed.broken.items():
-        stale.setdefault(name, []).extend(reasons)
+    for name, broken in agreed.broken.items():
+        stale.setdefault(name, []).extend(broken)
     return Freshness(stale, locks.downstream(lock, list(stale)), agreed.unknown)
 
 

@@ -198,7 +198,6 @@ def _difference(name: str, before: Lock, after: Lock) -> Difference:
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The names whose values differ, with both; None where a side lacks the name."""
-    pairs = {name: (before.get(name), after.get(name)) for name in [*before, *(set(after) - set(before))]}
-    return {
-        name: pair for name, pair in sorted(pairs.items()) if (name in before) != (name in after) or pair[0] != pair[1]
-    }
+    absent = object()  # unlike None, which is a parameter's value too
+    names = sorted(name for name in {**before, **after} if before.get(name, absent) != after.get(name, absent))
+    return {name: (before.get(name), after.get(name)) for name in names}

@@ -33,12 +33,12 @@ def draw(review: Review, before: Arms, after: Arms, images: Images | None) -> di
         "confusion": confusion(list(changed), before, after),
     }
     if images is not None:
-        drawn["images"] = newly_right_and_wrong(changed, after, before, images)
+        drawn["images"] = newly_right_and_wrong(changed, before, after, images)
     return drawn
 
 
 def learning_curves(arms: Sequence[str], before: Arms, after: Arms) -> Figure:
-    """Validation accuracy and loss by epoch, a row an arm: before in grey, after in the arm's colour; means over seeds."""
+    """Validation accuracy and loss by epoch, means over seeds, a row an arm: before in grey, after in its colour."""
     figure = Figure(figsize=(2 * PANEL, 2.2 * len(arms)), layout="constrained")
     grid = figure.subplots(len(arms), 2, squeeze=False)
     for row, arm in zip(grid, arms, strict=True):
@@ -93,10 +93,10 @@ def _cells(
         axes.text(column, row, "" if text == "0" else text, ha="center", va="center", fontsize=6, color=color)
 
 
-def newly_right_and_wrong(changed: Mapping[str, ArmChange], after: Arms, before: Arms, images: Images) -> Figure:
+def newly_right_and_wrong(changed: Mapping[str, ArmChange], before: Arms, after: Arms, images: Images) -> Figure:
     """For each arm the surest of the images that are newly right, and newly wrong, with their class and the answers."""
     figure = Figure(figsize=(1.3 * SHOWN, 3.4 * len(changed)), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(2 * len(changed), 1))
+    parts = figure.subfigures(2 * len(changed), 1, squeeze=False)[:, 0]
     rows = [(arm, word, numbers) for arm, one in changed.items()
             for word, numbers in (("right", one.newly_right), ("wrong", one.newly_wrong))]  # fmt: skip
     for part, (arm, word, numbers) in zip(parts, rows, strict=True):

@@ -43,17 +43,17 @@ def _accuracy(review: Review) -> str:
     changes = {arm: one.accuracy for arm, one in review.arms.items() if one.accuracy}
     if not changes:
         return "no prediction changed"
-    told, half = (
+    told, unknown = (
         ", ".join(f"{arm} {points(one.difference)}" for arm, one in changes.items() if one.verdict == verdict)
         for verdict in ("told", "seeds unknown")
     )
-    parts = [f"test accuracy changed by more than chance: {told} points"] if told else []
-    parts += (
-        [f"by more than other test images would change it, while what another seed does is not known: {half} points"]
-        if half
-        else []
-    )
-    return "; ".join(parts) or "no test accuracy changed by more than chance"
+    if told:
+        return f"test accuracy changed by more than chance, in points: {told}"
+    if unknown:
+        return (
+            f"test accuracy changed by more than other test images explain, of other seeds nothing is known: {unknown}"
+        )
+    return "no test accuracy changed by more than chance"
 
 
 def _capital(text: str) -> str:
@@ -78,6 +78,15 @@ def change(before: Any, after: Any) -> str:
         return ""
     whole = isinstance(before, int) and isinstance(after, int)
     return _minus(f"{after - before:+,}" if whole else f"{after - before:+.6g}") if after != before else "0"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _minus(text: str) -> str:
+    """A minus sign in place of the hyphen."""
+    return text.replace("-", "−")
 
 
 def better(name: str) -> str:
@@ -148,9 +157,8 @@ def _trained_on(review: Review, arm: str) -> str:
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     if not names:
         return f" (both sides: {_environment(before)})"
-    return ". Before: {}. After: {}".format(
-        *(_environment({name: side.get(name) for name in names}) for side in (before, after))
-    )
+    old, new = (_environment({name: side.get(name) for name in names}) for side in (before, after))
+    return f". Before: {old}. After: {new}"
 
 
 def _environment(values: Any) -> str:

@@ -1,4 +1,4 @@
-"""Whether two results of one arm differ by more than chance: other test images, another seed. Arrays in, numbers out."""
+"""Whether two results of one arm differ by more than chance: other test images, another seed. Numbers, no words."""
 
 import math
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ store is still whole, and notes that in a folder of the machine (`core.site_cach
 
 import configparser
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from fashion_cnn.experiments.commands import dvc, git
 
 CONFIGURATION: Final = (Path(".dvc/config"), Path(".dvc/config.local"))
 PATHS: Final = ("url", "dir", "configpath", "credentialpath")  # options of DVC that may be relative to .dvc
+QUOTES: Final = "\"'"
 # botocore tries five times, DVC several calls: a store that is not there would be noticed after minutes.
 FEW_ATTEMPTS: Final = {"AWS_MAX_ATTEMPTS": "2"}
 
@@ -46,17 +48,18 @@ class Clone(NamedTuple):
         Raises:
             UserError: the store can't be asked.
         """
-        asked = dvc(
-            "data", "status", "--not-in-remote", "--granular", "--json", folder=self.folder, environment=FEW_ATTEMPTS
-        )
+        asked = self._dvc("data", "status", "--not-in-remote", "--granular", "--json")
         return sorted(json.loads(asked).get("not_in_remote", []))
 
     def fetch(self, paths: Sequence[str]) -> None:
         """Bring single files of the checked-out commit from the store, as far as it has them."""
         try:
-            dvc("fetch", *paths, folder=self.folder, environment=FEW_ATTEMPTS)
+            self._dvc("fetch", *paths)
         except UserError:
             return  # DVC fetched the others
+
+    def _dvc(self, *arguments: str) -> str:
+        return dvc(*arguments, folder=self.folder, environment=FEW_ATTEMPTS | os.environ)
 
     def read(self, digest: str) -> bytes | None:
         """The object under a digest, of what was fetched or lies in the user's cache."""
@@ -72,11 +75,9 @@ def clone(commit: str) -> Iterator[Clone]:
         folder = Path(temporary, "clone")
         git("clone", "--quiet", "--shared", "--no-checkout", str(Path.cwd()), str(folder))
         configuration = _configuration()
-        users_cache = Path(configuration.get("cache", "dir", fallback=str(Path(".dvc/cache").absolute())))
+        users_cache = Path(configuration.get("cache", "dir", fallback=".dvc/cache").strip(QUOTES)).absolute()
         own_cache = Path(temporary, "cache")
-        configuration.read_dict(
-            {"cache": {"dir": str(own_cache)}, "core": {"site_cache_dir": str(Path(temporary, "site"))}}
-        )
+        configuration.read_dict({"cache": {"dir": f'"{own_cache}"'}, "core": {"site_cache_dir": f'"{temporary}/site"'}})
         cloned = Clone(folder, (own_cache, users_cache))
         cloned.checkout(commit)
         with (folder / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
@@ -90,7 +91,7 @@ def _configuration() -> configparser.RawConfigParser:
     configuration.read(CONFIGURATION, encoding="utf-8")
     for section in configuration.sections():
         for name in PATHS:
-            value = configuration.get(section, name, fallback=None)
+            value = configuration.get(section, name, fallback="").strip(QUOTES)
             if value and "://" not in value and not value.startswith("~"):
-                configuration.set(section, name, str(Path(".dvc", value).absolute()))
+                configuration.set(section, name, f'"{Path(".dvc", value).absolute()}"')
     return configuration

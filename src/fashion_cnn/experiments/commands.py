@@ -5,39 +5,32 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from fashion_cnn.core.errors import UserError
 
-# A git hook, or a stage that DVC runs, has these in its environment: they would lead elsewhere than to `folder`.
-LEADING_ELSEWHERE: Final = (
-    "DVC_ROOT",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-)
+# A git hook, or a stage that DVC runs, has these in its environment: they lead elsewhere than to the folder.
+LEADING_ELSEWHERE: Final = {
+    "DVC_ROOT", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE"
+}  # fmt: skip
 
 
 def git(*arguments: str, folder: Path = Path()) -> str:
-    """What git prints, run in a folder.
+    """What git prints.
 
     Raises:
         UserError: it failed, in its own words.
     """
-    return _run(["git", *arguments], folder)
+    return _run(["git", "-C", str(folder), *arguments])
 
 
-def dvc(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] = MappingProxyType({})) -> str:
-    """What DVC prints, run in a folder.
+def dvc(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None) -> str:
+    """What DVC prints.
 
     Args:
         arguments: its command line.
         folder: to run it in.
-        environment: variables beside those of this process.
+        environment: instead of this process's own.
 
     Raises:
         UserError: it failed, in its own words.
@@ -45,21 +38,22 @@ def dvc(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] =
     return _run([sys.executable, "-m", "dvc", *arguments], folder, environment)
 
 
-def _run(command: list[str], folder: Path, environment: Mapping[str, str] = MappingProxyType({})) -> str:
-    variables = {name: value for name, value in os.environ.items() if name not in LEADING_ELSEWHERE}
+def _run(command: list[str], folder: Path = Path(), environment: Mapping[str, str] | None = None) -> str:
+    variables = os.environ if environment is None else environment
     done = subprocess.run(
         command,
         cwd=folder,
-        env=variables | dict(environment),
+        env={name: value for name, value in variables.items() if name not in LEADING_ELSEWHERE},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        encoding="utf-8",
-        errors="replace",
+        text=True,
         check=False,
     )
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reasons = [line for line in said if line.startswith(("ERROR: ", "error: ", "fatal: "))]
-        reason = (reasons or said or [f"it ended with status {done.returncode}"])[-1]
-        raise UserError(f"{'git' if command[0] == 'git' else 'dvc'}: {reason.partition(': ')[2] or reason}")
+        errors = [
+            line for line in said if line.lower().startswith(("error: ", "fatal: "))
+        ]  # DVC adds where to get help
+        reason = (errors or said or [f"ended with status {done.returncode}"])[-1]
+        raise UserError(f"{'git' if command[0] == 'git' else 'dvc'}: {reason.removeprefix('ERROR: ')}")
     return done.stdout

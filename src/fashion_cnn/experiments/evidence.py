@@ -31,8 +31,7 @@ from fashion_cnn.reporting.language import flat
 HEADLINE: Final = "reports/metrics.json"
 TEST_IMAGES: Final = "data/prepared/test.npz"
 OF_AN_ARM: Final = ("metrics.json", "history.csv", "predictions.npz")
-# What another seed does to each arm: written by the study of that name.
-SEEDS_STUDY: Final = Path("reports/studies/five-seeds/result.json")
+SEEDS_STUDY: Final = "reports/studies/five-seeds/study.json"  # what another seed changes
 CONFUSIONS_SHOWN: Final = 5
 
 
@@ -66,6 +65,27 @@ class Store(NamedTuple):
 
     missing: Sequence[str]
     unreachable: str | None
+
+
+class Seeds(NamedTuple):
+    """What the committed study of seeds knows.
+
+    Attributes:
+        accuracies: of each arm, one a seed.
+        other_code: whether its networks were trained by other code than those under review.
+        other_parameters: those that decide networks and had other values than those under review.
+    """
+
+    accuracies: Mapping[str, Sequence[float]]
+    other_code: bool
+    other_parameters: Sequence[str]
+
+    def of(self, arm: str) -> Sequence[float] | None:
+        """Those of an arm; for a CNN that the study lacks, of the CNN whose accuracies differ most."""
+        if arm in self.accuracies:
+            return self.accuracies[arm]
+        others = [accuracies for other, accuracies in self.accuracies.items() if other != "baseline"]
+        return max(others, key=np.std, default=None) if arm != "baseline" else None
 
 
 class Confusion(NamedTuple):
@@ -108,7 +128,8 @@ class Review(NamedTuple):
         metrics: headline metrics that changed, and every test accuracy, to their values before and after.
         arms: what changed for each arm; empty where nothing is compared.
         not_compared: why no predictions are compared, or those of some arms are not; empty where all are.
-        seeds_of_other_code: whether the band over seeds was measured for other code; None where there is no study.
+        candidate_is: the fixed arm whose result the candidate reuses on both sides, if it does.
+        seeds: the study that the band over seeds is taken from; None where there is none.
         causes: the stages that differ.
         environments: of arms that equal inputs gave another output, what each side was trained on.
         edited: code that differs between the two locks, to the files that differ between the commits.
@@ -123,7 +144,8 @@ class Review(NamedTuple):
     metrics: Mapping[str, tuple[Any, Any]]
     arms: Mapping[str, ArmChange]
     not_compared: Sequence[str]
-    seeds_of_other_code: bool | None
+    candidate_is: str | None
+    seeds: Seeds | None
     causes: Sequence[Difference]
     environments: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
     edited: Mapping[str, Sequence[str]]
@@ -174,13 +196,14 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
         after = _side(cloned, head, fetch=store.unreachable is None)
         fresh = freshness.examine(cloned)
         images = _test_images(cloned, after.lock)
-        seeds = _seeds_study(cloned.folder)
+        seeds = _seeds(cloned.folder, after)
         cloned.checkout(base)
         before = _side(cloned, base, fetch=store.unreachable is None)
 
     known = before.test_images and after.test_images
     same_images = before.test_images == after.test_images if known else None
-    arms, not_compared = _arms(before, after, same_images, seeds)
+    twin = _twin(before, after)
+    arms, not_compared = _arms(before, after, same_images, twin, seeds)
     causes = locks.differences(before.lock, after.lock)
     return (
         Review(
@@ -193,7 +216,8 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
             _metrics(before.metrics, after.metrics) if same_images else {},
             arms,
             not_compared,
-            seeds.get("code") != locks.training_code(after.lock) if seeds else None,
+            twin,
+            seeds,
             causes,
             _environments(causes, before.arms, after.arms),
             {path: _edited(base, head, path) for cause in causes for path in cause.code},
@@ -259,14 +283,33 @@ def _test_images(cloned: Clone, lock: Lock) -> Images | None:
     return dataset.load(cloned.folder.parent, "test")
 
 
-def _seeds_study(folder: Path) -> dict[str, Any]:
-    """What the committed study of seeds found: {"arms": {arm: {"test_accuracy": [one a seed]}}, "code": digest}."""
+def _seeds(folder: Path, after: Side) -> Seeds | None:
+    """Read the study of seeds that the commit in a folder holds; `after` is the side under review."""
     path = folder / SEEDS_STUDY
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        changed = locks.changed(found["parameters"], after.parameters)
+        return Seeds(
+            {network["arm"]: network["accuracies"] for network in found["networks"]},
+            found["code"] != locks.code(after.lock, study.ARMS),
+            [name for name in changed if name in found["parameters"] and name != "train.seeds"],
+        )
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{SEEDS_STUDY}: not what the study writes; run it again: make study NAME=five-seeds") from None
+
+
+def _twin(before: Side, after: Side) -> str | None:
+    """The fixed arm whose result the candidate reuses on both sides, if it does."""
+    if not all(arm in side.arms for side in (before, after) for arm in study.ARMS):
+        return None
+    twins = [study.same_arm(side.arms) for side in (before, after)]
+    return twins[0] if twins[0] == twins[1] else None
 
 
 def _arms(
-    before: Side, after: Side, same_images: bool | None, seeds: Mapping[str, Any]
+    before: Side, after: Side, same_images: bool | None, twin: str | None, seeds: Seeds | None
 ) -> tuple[dict[str, ArmChange], list[str]]:
     """What changed for each arm, and why some or all are not compared."""
     if same_images is False:
@@ -275,20 +318,16 @@ def _arms(
         return {}, ["it is not known whether both sides were measured on the same test images"]
     there = [arm for arm in study.ARMS if arm in before.arms and arm in after.arms]
     lacking = [arm for arm in study.ARMS if arm not in there]
-    reasons = [f"the predictions of {', '.join(lacking)} are not at hand for both sides"] if lacking else []
-    twins = [study.same_arm(side.arms) for side in (before, after) if not lacking]
-    if twins and twins[0] == twins[1] is not None:
+    if twin:
         there.remove("candidate")
     changed = [arm for arm in there if not _same_predictions(before.arms[arm], after.arms[arm])]
-    return {
+    arms = {
         arm: _arm(
-            before.arms[arm],
-            after.arms[arm],
-            seeds.get("arms", {}).get(arm, {}).get("test_accuracy"),
-            len(changed) if arm in changed else 0,
+            before.arms[arm], after.arms[arm], seeds.of(arm) if seeds else None, len(changed) if arm in changed else 0
         )
         for arm in there
-    }, reasons
+    }
+    return arms, [f"the predictions of {', '.join(lacking)} are not at hand for both sides"] if lacking else []
 
 
 def _same_predictions(before: Result, after: Result) -> bool:

@@ -1,6 +1,5 @@
 """dvc.lock as a value: what each stage was run with and wrote, whether its parts agree, how two of them differ."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -136,14 +135,10 @@ def downstream(lock: Lock, of: Sequence[str]) -> list[str]:
     return [name for name in lock if name in reached - set(of)]
 
 
-def training_code(lock: Lock, arm: str = "cnn3") -> str | None:
-    """A digest of the code and the versions that an arm was trained with; None where the lock lacks the arm."""
-    if arm not in lock:
-        return None
-    stage = lock[arm]
-    code = {path: digest for path, digest in stage.deps.items() if not producers(lock, path)}
-    versions = {name: value for name, value in stage.params.items() if ":" in name}
-    return hashlib.sha256(json.dumps([code, versions], sort_keys=True).encode()).hexdigest()
+def code(lock: Lock, stages: Sequence[str]) -> dict[str, str]:
+    """What some stages read and no stage writes: paths to digests."""
+    read = {path: digest for name in stages if name in lock for path, digest in lock[name].deps.items()}
+    return {path: digest for path, digest in read.items() if not producers(lock, path)}
 
 
 class Difference(NamedTuple):

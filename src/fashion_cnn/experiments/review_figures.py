@@ -95,11 +95,15 @@ def _cells(
 
 def newly_right_and_wrong(changed: Mapping[str, ArmChange], before: Arms, after: Arms, images: Images) -> Figure:
     """For each arm the surest of the images that are newly right, and newly wrong, with their class and the answers."""
-    figure = Figure(figsize=(1.3 * SHOWN, 3.4 * len(changed)), layout="constrained")
-    parts = figure.subfigures(2 * len(changed), 1, squeeze=False)[:, 0]
-    rows = [(arm, word, numbers) for arm, one in changed.items()
-            for word, numbers in (("right", one.newly_right), ("wrong", one.newly_wrong))]  # fmt: skip
-    for part, (arm, word, numbers) in zip(parts, rows, strict=True):
+    rows = [
+        (arm, word, numbers)
+        for arm, one in changed.items()
+        for word, numbers in (("right", one.newly_right), ("wrong", one.newly_wrong))
+        if numbers
+    ]
+    figure = Figure(figsize=(1.5 * SHOWN, 2.1 * max(1, len(rows))), layout="constrained")
+    parts = figure.subfigures(max(1, len(rows)), 1, squeeze=False)[:, 0]
+    for part, (arm, word, numbers) in zip(parts, rows, strict=False):
         part.suptitle(f"{arm}: {len(numbers)} images newly {word}", fontsize=10, x=0.01, ha="left")
         for axes, at in zip(part.subplots(1, SHOWN), [*numbers[:SHOWN], *[None] * SHOWN], strict=False):
             if at is None:
@@ -107,6 +111,6 @@ def newly_right_and_wrong(changed: Mapping[str, ArmChange], before: Arms, after:
                 continue
             style.show_image(axes, images.images[at])
             axes.set_yticks([])
-            answers = [CLASS_NAMES[side[arm].probabilities[0, at].argmax()] for side in (before, after)]
-            axes.set_title(f"{at}: {CLASS_NAMES[images.labels[at]]}\n{' → '.join(answers)}", fontsize=6)
+            old, new = (CLASS_NAMES[side[arm].probabilities[0, at].argmax()] for side in (before, after))
+            axes.set_title(f"{at}: {CLASS_NAMES[images.labels[at]]}\nbefore: {old}\nafter: {new}", fontsize=7)
     return figure

@@ -33,8 +33,8 @@ def sentence(review: Review) -> str:
     if review.store.unreachable:
         store = "the store could not be asked"
     else:
-        store = f"the store lacks {missing} of its files" if missing else "the store is complete"
-    return f"{_capital(lock)}, {store}, and {_accuracy(review)}."
+        store = f"the store lacks {missing} of the files that it names" if missing else "the store is complete"
+    return f"{lock}, {store}, and {_accuracy(review)}."
 
 
 def _accuracy(review: Review) -> str:
@@ -54,10 +54,6 @@ def _accuracy(review: Review) -> str:
             f"test accuracy changed by more than other test images explain, of other seeds nothing is known: {unknown}"
         )
     return "no test accuracy changed by more than chance"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def points(share: float) -> str:
@@ -106,8 +102,7 @@ def code(value: Any) -> str:
     """Any value as code in a cell of a table, with nothing left that Markdown would take for its own."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
     text = text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}".replace("|", "\\|")
+    return f"`{text.replace('`', "'")}`".replace("|", "\\|")
 
 
 def listed(values: Sequence[str]) -> str:

@@ -102,7 +102,8 @@ def code(value: Any) -> str:
     """Any value as code in a cell of a table, with nothing left that Markdown would take for its own."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
     text = text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-    return f"`{text.replace('`', "'")}`".replace("|", "\\|")
+    plain = text.replace("`", "'").replace("|", "\\|")
+    return f"`{plain}`"
 
 
 def listed(values: Sequence[str]) -> str:

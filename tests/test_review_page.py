@@ -89,6 +89,21 @@ def test_a_metric_says_in_which_direction_it_is_better(name: str, direction: str
     assert review_page.better(name) == direction
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (0.9083, 0.912, "| 0.9083 | 0.9120 | +0.0037 |"),
+        (0.3, 0.299998, "| 0.3000 | 0.3000 | −2e−06 |"),
+        (220_234, 253_514, "| 220,234 | 253,514 | +33,280 |"),
+        (None, 7, "|  | 7 |  |"),
+        (0, 0.0, "| 0 | 0.0000 | 0 |"),
+    ],
+)
+def test_numbers_show_what_changed(before: Any, after: Any, shown: str) -> None:
+    page = review_page.markdown(reviewed(metrics={"cnn3.a": (before, after)}), [])
+    assert f"| `cnn3.a` |  {shown}" in page
+
+
 def test_code_that_this_branch_only_ran_is_told_from_code_that_it_edited() -> None:
     cause = Difference("cnn3", None, ["src/a", "src/b.py"], {}, [], None, ["models/cnn3"])
     page = review_page.markdown(reviewed(causes=[cause], edited={"src/a": ["src/a/x.py"], "src/b.py": []}), [])

@@ -44,7 +44,7 @@ def learning_curves(arms: Sequence[str], before: Arms, after: Arms) -> Figure:
     for row, arm in zip(grid, arms, strict=True):
         for axes, metric in zip(row, ("accuracy", "loss"), strict=True):
             for label, side, look in (
-                ("before", before, style.Style(style.INK, "--", "")),
+                ("before", before, style.Style(style.INK, "-", "")),
                 ("after", after, style.STYLES[arm]),
             ):
                 values = side[arm].history[f"validation_{metric}"].mean(0)
@@ -101,8 +101,8 @@ def newly_right_and_wrong(changed: Mapping[str, ArmChange], before: Arms, after:
         for word, numbers in (("right", one.newly_right), ("wrong", one.newly_wrong))
         if numbers
     ]
-    figure = Figure(figsize=(1.5 * SHOWN, 2.1 * max(1, len(rows))), layout="constrained")
-    parts = figure.subfigures(max(1, len(rows)), 1, squeeze=False)[:, 0]
+    figure = Figure(figsize=(1.5 * SHOWN, 2.3 * max(1, len(rows))), layout="constrained")
+    parts = figure.subfigures(max(1, len(rows)), 1, squeeze=False, hspace=0.08)[:, 0]
     for part, (arm, word, numbers) in zip(parts, rows, strict=False):
         part.suptitle(f"{arm}: {len(numbers)} images newly {word}", fontsize=10, x=0.01, ha="left")
         for axes, at in zip(part.subplots(1, SHOWN), [*numbers[:SHOWN], *[None] * SHOWN], strict=False):

@@ -65,15 +65,21 @@ def number(value: Any) -> str:
     """A value of a metric; nothing where there is none."""
     if value is None:
         return ""
-    return _minus(f"{value:,}" if isinstance(value, int) else f"{value:.6g}") if _is_number(value) else code(value)
+    return _digits(value, "") if _is_number(value) else code(value)
 
 
 def change(before: Any, after: Any) -> str:
     """After minus before, with its sign; nothing where one of the two is no number."""
     if not (_is_number(before) and _is_number(after)):
         return ""
-    whole = isinstance(before, int) and isinstance(after, int)
-    return _minus(f"{after - before:+,}" if whole else f"{after - before:+.6g}") if after != before else "0"
+    return _digits(after - before, "+") if after != before else "0"
+
+
+def _digits(value: float, sign: str) -> str:
+    """A whole number in groups of three, another one with four decimals, or with two digits where it has none there."""
+    if isinstance(value, int):
+        return _minus(f"{value:{sign},}")
+    return _minus(f"{value:{sign}.4f}" if round(value, 4) or not value else f"{value:{sign}.2g}")
 
 
 def _is_number(value: Any) -> bool:

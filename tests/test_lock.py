@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.experiments import clone as clones
@@ -12,6 +11,7 @@ from fashion_cnn.experiments import freshness
 from fashion_cnn.experiments import lock as locks
 from fashion_cnn.experiments.commands import git
 from fashion_cnn.experiments.lock import Lock, Stage
+from support.repository import REPOSITORY
 
 
 def test_the_committed_lock_is_that_of_the_committed_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fashion_cnn.comparison.analysis import Interval
+from fashion_cnn.comparison.statistics import Interval
 from fashion_cnn.experiments import review_page
 from fashion_cnn.experiments.evidence import ArmChange, Review, Seeds, Store
 from fashion_cnn.experiments.freshness import Freshness

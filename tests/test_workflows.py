@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 import yaml
-from conftest import REPOSITORY
+
+from support.repository import REPOSITORY
 
 TEXT = (REPOSITORY / ".github/workflows/review.yml").read_text()
 REVIEW: dict[Any, Any] = yaml.safe_load(TEXT)

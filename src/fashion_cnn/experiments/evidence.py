@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from ruamel.yaml import YAML
 
-from fashion_cnn.comparison import analysis, claims, study
+from fashion_cnn.comparison import statistics
+from fashion_cnn.comparison.arms import reused_arm
 from fashion_cnn.core import dataset, results
 from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
+from fashion_cnn.core.params import ARMS
 from fashion_cnn.core.results import Result
 from fashion_cnn.experiments import clone as clones
 from fashion_cnn.experiments import freshness, significance
@@ -231,7 +233,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
 def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
     """Read the commit that is checked out in the clone."""
     lock = freshness.read_lock(cloned)
-    wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in study.ARMS for name in OF_AN_ARM)]
+    wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in ARMS for name in OF_AN_ARM)]
     lacking = [path for path in wanted if locks.producers(lock, path) and not _content(cloned, lock, path)]
     if fetch and lacking:
         cloned.fetch(lacking)
@@ -239,7 +241,7 @@ def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
     file = cloned.folder / locks.PARAMETERS
     parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
     others = {name: value for stage in lock.values() for name, value in stage.params.items() if ":" in name}
-    arms = {arm: _result(cloned, lock, arm, cloned.folder.parent / commit) for arm in study.ARMS}
+    arms = {arm: _result(cloned, lock, arm, cloned.folder.parent / commit) for arm in ARMS}
     return Side(
         commit,
         lock,
@@ -293,7 +295,7 @@ def _seeds(folder: Path, after: Side) -> Seeds | None:
         changed = locks.changed(found["parameters"], after.parameters)
         return Seeds(
             {network["arm"]: network["accuracies"] for network in found["networks"]},
-            found["code"] != locks.code(after.lock, study.ARMS),
+            found["code"] != locks.code(after.lock, ARMS),
             [name for name in changed if name in found["parameters"] and name != "train.seeds"],
         )
     except (KeyError, TypeError, ValueError):
@@ -302,9 +304,9 @@ def _seeds(folder: Path, after: Side) -> Seeds | None:
 
 def _twin(before: Side, after: Side) -> str | None:
     """The fixed arm whose result the candidate reuses on both sides, if it does."""
-    if not all(arm in side.arms for side in (before, after) for arm in study.ARMS):
+    if not all(arm in side.arms for side in (before, after) for arm in ARMS):
         return None
-    twins = [study.same_arm(side.arms) for side in (before, after)]
+    twins = [reused_arm(side.arms) for side in (before, after)]
     return twins[0] if twins[0] == twins[1] else None
 
 
@@ -316,8 +318,8 @@ def _arms(
         return {}, ["the two sides were measured on other test images"]
     if same_images is None:
         return {}, ["it is not known whether both sides were measured on the same test images"]
-    there = [arm for arm in study.ARMS if arm in before.arms and arm in after.arms]
-    lacking = [arm for arm in study.ARMS if arm not in there]
+    there = [arm for arm in ARMS if arm in before.arms and arm in after.arms]
+    lacking = [arm for arm in ARMS if arm not in there]
     if twin:
         there.remove("candidate")
     changed = [arm for arm in there if not _same_predictions(before.arms[arm], after.arms[arm])]
@@ -335,12 +337,12 @@ def _same_predictions(before: Result, after: Result) -> bool:
 
 
 def _arm(before: Result, after: Result, accuracies: Sequence[float] | None, comparisons: int) -> ArmChange:
-    right_before, right_after = claims.correct(before), claims.correct(after)
+    right_before, right_after = before.correct, after.correct
     newly_right = np.flatnonzero(right_after[0] & ~right_before[0])
     newly_wrong = np.flatnonzero(right_before[0] & ~right_after[0])
     sureness = after.probabilities[0].max(-1)
     counts = [
-        analysis.confusion_matrix(side.labels, side.probabilities.argmax(-1)) / len(side.probabilities)
+        statistics.confusion_matrix(side.labels, side.probabilities.argmax(-1)) / len(side.probabilities)
         for side in (before, after)
     ]
     moved = np.abs(counts[1] - counts[0])

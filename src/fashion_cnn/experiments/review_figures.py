@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fashion_cnn.comparison import analysis
+from fashion_cnn.comparison import statistics
 from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES
 from fashion_cnn.core.results import Result
 from fashion_cnn.experiments.evidence import ArmChange, Review
-from fashion_cnn.reporting import language, style
+from fashion_cnn.reporting import style
+from fashion_cnn.reporting.language import Language
 
-ENGLISH: Final = language.load("en")
+ENGLISH: Final = Language.load("en")
 SHOWN: Final = 6  # images newly right, and newly wrong, of each arm
 PANEL: Final = 3.4  # inches
 
@@ -74,7 +75,7 @@ def confusion(arms: Sequence[str], before: Arms, after: Arms) -> Figure:
 
 
 def _percent(result: Result) -> NDArray[np.float64]:
-    counts = analysis.confusion_matrix(result.labels, result.probabilities.argmax(-1))
+    counts = statistics.confusion_matrix(result.labels, result.probabilities.argmax(-1))
     return 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 

@@ -6,10 +6,10 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import stats
 
-from fashion_cnn.comparison import analysis, claims
-from fashion_cnn.comparison.analysis import Interval
+from fashion_cnn.comparison import claims, statistics
+from fashion_cnn.comparison.statistics import Interval
 
 ERROR: Final = 0.05  # the chance to tell any difference where there is none, for all arms of a review together
 
@@ -62,8 +62,8 @@ def compare(
     confidence = 1 - ERROR / comparisons
     by_image = after.mean(0) - before.mean(0)
     difference = float(after.mean() - before.mean())
-    interval = claims.few_differ(by_image) or analysis.bootstrap(by_image, confidence)
-    own = analysis.seed_interval(after.mean(1) - before.mean(1), confidence) if len(before) == len(after) else None
+    interval = statistics.mean_interval(by_image, confidence)
+    own = statistics.seed_interval(after.mean(1) - before.mean(1), confidence) if len(before) == len(after) else None
     band, source = None, None
     if own:
         band, source = (own.high - own.low) / 2, "these runs"
@@ -102,4 +102,4 @@ def seed_band(accuracies: Sequence[float], seeds_before: int, seeds_after: int, 
         confidence: between 0 and 1.
     """
     spread = float(np.std(accuracies, ddof=1)) * math.sqrt(1 / seeds_before + 1 / seeds_after)
-    return float(special.stdtrit(len(accuracies) - 1, (1 + confidence) / 2)) * spread
+    return float(stats.t.ppf((1 + confidence) / 2, len(accuracies) - 1)) * spread

@@ -44,6 +44,7 @@ def plant(
     right: Mapping[str, NDArray[np.bool_]] = RIGHT,
     environments: Mapping[str, dict[str, Any]] = {},
     others: int = 0,
+    processor: str = "One processor",
 ) -> None:
     """Write what every stage would, for arms that recognise these test images, and commit it to DVC.
 
@@ -52,6 +53,7 @@ def plant(
         right: by arm, (1, images); the candidate is cnn3.
         environments: of arms that were not trained in the usual one.
         others: which other test images.
+        processor: that trained the arms.
     """
 
     def write(path: str, text: str) -> None:
@@ -79,6 +81,9 @@ def plant(
     for path in ("reports/comparison/summary.md", "reports/index.html", "reports/deployment.json"):
         write(path, headline)
     dvc("commit", "--force", folder=folder)
+    lock = locks.parse((folder / "dvc.lock").read_text())
+    written = {arm: lock[arm].outs[f"models/{arm}"] for arm in KERNELS}
+    write("reports/provenance.json", json.dumps({"processor": processor, "results": written}))
 
 
 def commit(folder: Path, message: str) -> None:
@@ -178,7 +183,7 @@ def author(main: Path) -> Path:
     commit(main, "New test images, of which compare knows nothing")
 
     branch("elsewhere")
-    plant(main, RIGHT | {"cnn5": planted.drawn(0.85, IMAGES, seed=9)}, {"cnn5": ELSEWHERE})
+    plant(main, RIGHT | {"cnn5": planted.drawn(0.85, IMAGES, seed=9)}, {"cnn5": ELSEWHERE}, processor="Another")
     commit(main, "Run on another processor")
 
     branch("limited")
@@ -310,8 +315,8 @@ def test_other_output_of_equal_inputs_names_both_processors_and_a_lost_file_is_n
     assert "It lacks `models/candidate/model.keras`, `models/cnn3/model.keras`." in page
     row = next(line for line in page.splitlines() if line.startswith("| `cnn5` | equal"))
     assert "hardware or nondeterminism" in row
-    assert "Before: instruction set `AVX2`, precision `float32`" in row
-    assert "After: instruction set `AVX512`, precision `mixed_bfloat16`" in row
+    assert "Before: processor `One processor`, instruction set `AVX2`, precision `float32`" in row
+    assert "After: processor `Another`, instruction set `AVX512`, precision `mixed_bfloat16`" in row
 
 
 def test_results_on_other_test_images_are_not_compared(at: Callable[[Path, str], None], author: Path) -> None:

@@ -27,6 +27,7 @@ from fashion_cnn.experiments.clone import Clone
 from fashion_cnn.experiments.commands import git
 from fashion_cnn.experiments.freshness import Freshness
 from fashion_cnn.experiments.lock import Difference, Lock
+from fashion_cnn.experiments.provenance import RECORD
 from fashion_cnn.experiments.significance import Change
 from fashion_cnn.reporting.language import flat
 
@@ -46,6 +47,7 @@ class Side(NamedTuple):
         parameters: dotted names to values: all of params.yaml, and of other files those that the lock names.
         metrics: dotted names to values: the headline; empty where it is not at hand.
         arms: the results that are at hand.
+        processors: the processor that each arm was trained on, where the commit has noted it of this very result.
         test_images: the digest of the images that all was measured on; None where it is not known.
     """
 
@@ -54,6 +56,7 @@ class Side(NamedTuple):
     parameters: Mapping[str, Any]
     metrics: Mapping[str, Any]
     arms: Mapping[str, Result]
+    processors: Mapping[str, str]
     test_images: str | None
 
 
@@ -221,7 +224,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
             twin,
             seeds,
             causes,
-            _environments(causes, before.arms, after.arms),
+            _environments(causes, before, after),
             {path: _edited(base, head, path) for cause in causes for path in cause.code},
         ),
         before,
@@ -248,8 +251,16 @@ def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
         parameters | others,
         flat(json.loads(headline)) if headline else {},
         {arm: result for arm, result in arms.items() if result},
+        _processors(cloned.folder / RECORD, lock),
         locks.digest_of(lock, TEST_IMAGES, cloned.read) or _read_digest(lock, TEST_IMAGES),
     )
+
+
+def _processors(record: Path, lock: Lock) -> dict[str, str]:
+    """The processors that `make repro` noted, of those arms whose results are still the noted ones."""
+    noted = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    written = {arm: digest for arm in ARMS if arm in lock for digest in lock[arm].outs.values()}
+    return {arm: noted["processor"] for arm, digest in noted.get("results", {}).items() if written.get(arm) == digest}
 
 
 def _content(cloned: Clone, lock: Lock, path: str) -> bytes | None:
@@ -370,10 +381,15 @@ def _metrics(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, t
 
 
 def _environments(
-    causes: Sequence[Difference], before: Mapping[str, Result], after: Mapping[str, Result]
+    causes: Sequence[Difference], before: Side, after: Side
 ) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    arms = [cause.stage for cause in causes if cause.unexplained and cause.stage in before and cause.stage in after]
-    return {arm: (before[arm].metrics["environment"], after[arm].metrics["environment"]) for arm in arms}
+    def environment(side: Side, arm: str) -> dict[str, Any]:
+        processor = {"processor": side.processors[arm]} if arm in side.processors else {}
+        return processor | side.arms[arm].metrics["environment"]
+
+    unexplained = [cause.stage for cause in causes if cause.unexplained]
+    arms = [arm for arm in unexplained if arm in before.arms and arm in after.arms]
+    return {arm: (environment(before, arm), environment(after, arm)) for arm in arms}
 
 
 def _edited(base: str, head: str, path: str) -> list[str]:

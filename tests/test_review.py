@@ -357,6 +357,13 @@ def test_a_name_that_is_no_commit_is_one_line(at: Callable[[Path, str], None], r
         review.write("orgin/main")
 
 
+def test_a_commit_that_shares_none_with_the_branch_is_one_line(at: Callable[[Path, str], None], reviewer: Path) -> None:
+    at(reviewer, "origin/rate")
+    alone = git("commit-tree", "HEAD^{tree}", "-m", "alone").strip()
+    with pytest.raises(UserError, match=f"^BASE={alone}: it shares no commit with this branch$"):
+        review.write(alone)
+
+
 def test_uncommitted_changes_are_refused_and_left_alone(at: Callable[[Path, str], None], reviewer: Path) -> None:
     at(reviewer, "origin/rate")
     original = Path("params.yaml").read_text()

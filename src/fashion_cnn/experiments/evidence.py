@@ -4,6 +4,7 @@ Nothing is trained, no data set is pulled.
 """
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,6 @@ class Side(NamedTuple):
     """One of the two commits.
 
     Attributes:
-        commit: its full name.
         lock: its dvc.lock.
         parameters: dotted names to values: all of params.yaml, and of other files those that the lock names.
         metrics: dotted names to values: the headline; empty where it is not at hand.
@@ -51,7 +51,6 @@ class Side(NamedTuple):
         test_images: the digest of the images that all was measured on; None where it is not known.
     """
 
-    commit: str
     lock: Lock
     parameters: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -198,12 +197,12 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
             store = Store(cloned.not_in_store(), None)
         except UserError as error:
             store = Store((), str(error))
-        after = _side(cloned, head, fetch=store.unreachable is None)
+        after = _side(cloned, fetch=store.unreachable is None)
         fresh = freshness.examine(cloned)
         images = _test_images(cloned, after.lock)
         seeds = _seeds(cloned.folder, after)
         cloned.checkout(base)
-        before = _side(cloned, base, fetch=store.unreachable is None)
+        before = _side(cloned, fetch=store.unreachable is None)
 
     known = before.test_images and after.test_images
     same_images = before.test_images == after.test_images if known else None
@@ -233,7 +232,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
     )
 
 
-def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
+def _side(cloned: Clone, *, fetch: bool) -> Side:
     """Read the commit that is checked out in the clone."""
     lock = freshness.read_lock(cloned)
     wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in ARMS for name in OF_AN_ARM)]
@@ -244,9 +243,8 @@ def _side(cloned: Clone, commit: str, *, fetch: bool) -> Side:
     file = cloned.folder / locks.PARAMETERS
     parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
     others = {name: value for stage in lock.values() for name, value in stage.params.items() if ":" in name}
-    arms = {arm: _result(cloned, lock, arm, cloned.folder.parent / commit) for arm in ARMS}
+    arms = {arm: _result(cloned, lock, arm) for arm in ARMS}
     return Side(
-        commit,
         lock,
         parameters | others,
         flat(json.loads(headline)) if headline else {},
@@ -274,26 +272,27 @@ def _read_digest(lock: Lock, path: str) -> str | None:
     return next((stage.deps[path] for stage in lock.values() if path in stage.deps), None)
 
 
-def _result(cloned: Clone, lock: Lock, arm: str, folder: Path) -> Result | None:
+def _result(cloned: Clone, lock: Lock, arm: str) -> Result | None:
     """An arm's result; None where it is not at hand, or of another form than today's."""
-    (folder / arm).mkdir(parents=True)
-    for name in OF_AN_ARM:
-        content = _content(cloned, lock, f"models/{arm}/{name}")
-        if content is None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in OF_AN_ARM:
+            content = _content(cloned, lock, f"models/{arm}/{name}")
+            if content is None:
+                return None
+            Path(folder, name).write_bytes(content)
+        try:
+            return results.load(Path(folder))
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile):
             return None
-        (folder / arm / name).write_bytes(content)
-    try:
-        return results.load(folder / arm)
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile):
-        return None
 
 
 def _test_images(cloned: Clone, lock: Lock) -> Images | None:
     content = _content(cloned, lock, TEST_IMAGES)
     if content is None:
         return None
-    (cloned.folder.parent / "test.npz").write_bytes(content)
-    return dataset.load(cloned.folder.parent, "test")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test.npz").write_bytes(content)
+        return dataset.load(Path(folder), "test")
 
 
 def _seeds(folder: Path, after: Side) -> Seeds | None:

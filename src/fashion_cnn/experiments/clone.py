@@ -17,7 +17,8 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.experiments.commands import dvc, git
 
 CONFIGURATION: Final = (Path(".dvc/config"), Path(".dvc/config.local"))
-PATHS: Final = ("url", "dir", "configpath", "credentialpath")  # options of DVC that may be relative to .dvc
+# Options of DVC that may be relative to .dvc; Source: `Config._map_dirs` of dvc/config.py.
+PATHS: Final = ("url", "dir", "configpath", "credentialpath", "keyfile", "cert_path", "key_path")
 QUOTES: Final = "\"'"
 # botocore tries five times, DVC several calls: a store that is not there would be noticed after minutes.
 FEW_ATTEMPTS: Final = {"AWS_MAX_ATTEMPTS": "2"}

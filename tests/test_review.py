@@ -58,7 +58,7 @@ def plant(
 
     def write(path: str, text: str) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+        (folder / path).write_text(text, encoding="utf-8")
 
     images = right["cnn3"].shape[1]
     write("data/raw/train-images-idx3-ubyte", "raw")
@@ -81,7 +81,7 @@ def plant(
     for path in ("reports/comparison/summary.md", "reports/index.html", "reports/deployment.json"):
         write(path, headline)
     dvc("commit", "--force", folder=folder)
-    lock = locks.parse((folder / "dvc.lock").read_text())
+    lock = locks.parse((folder / "dvc.lock").read_text(encoding="utf-8"))
     written = {arm: lock[arm].outs[f"models/{arm}"] for arm in KERNELS}
     write("reports/provenance.json", json.dumps({"processor": processor, "results": written}))
 
@@ -92,9 +92,9 @@ def commit(folder: Path, message: str) -> None:
 
 
 def change(folder: Path, path: str, old: str, new: str) -> None:
-    text = (folder / path).read_text()
+    text = (folder / path).read_text(encoding="utf-8")
     assert old in text
-    (folder / path).write_text(text.replace(old, new, 1))
+    (folder / path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,15 +115,6 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "down"], check=True)
 
 
-def borrow_environment(folder: Path) -> None:
-    """Give a clone the environment of these tests, so that make does not install one."""
-    (folder / ".venv").mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if entry.name != ".installed":
-            (folder / ".venv" / entry.name).symlink_to(entry)
-    (folder / ".venv" / ".installed").touch()
-
-
 def connect(folder: Path, *options: str) -> None:
     subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "connect", *options], cwd=folder, check=True)
 
@@ -133,7 +124,7 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The author's repository: the working tree with planted results and what another seed changes."""
     folder = tmp_path_factory.mktemp("author")
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True).stdout
     for file in filter(None, listed.split("\0")):
         if (REPOSITORY / file).exists():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -146,10 +137,10 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seeds = {
         "networks": [{"arm": arm, "accuracies": [0.849, 0.850, 0.851, 0.848, 0.852]} for arm in TRAINED[:3]],
         "parameters": {"train.learning_rate": 0.001, "train.seeds": 5},
-        "code": locks.code(locks.parse((folder / "dvc.lock").read_text()), TRAINED),
+        "code": locks.code(locks.parse((folder / "dvc.lock").read_text(encoding="utf-8")), TRAINED),
     }
     (folder / evidence.SEEDS_STUDY).parent.mkdir(parents=True)
-    (folder / evidence.SEEDS_STUDY).write_text(json.dumps(seeds))
+    (folder / evidence.SEEDS_STUDY).write_text(json.dumps(seeds), encoding="utf-8")
     commit(folder, "Results")
     return folder
 
@@ -175,11 +166,11 @@ def author(main: Path) -> Path:
     commit(main, "Training code edited, nothing run")
 
     branch("older-test-images")
-    older = yaml.safe_load((main / "dvc.lock").read_text())["stages"]
+    older = yaml.safe_load((main / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     plant(main, others=1)
-    mixed = yaml.safe_load((main / "dvc.lock").read_text())
+    mixed = yaml.safe_load((main / "dvc.lock").read_text(encoding="utf-8"))
     mixed["stages"] |= {stage: older[stage] for stage in ("compare", "deploy")}
-    (main / "dvc.lock").write_text(yaml.safe_dump(mixed, sort_keys=False))
+    (main / "dvc.lock").write_text(yaml.safe_dump(mixed, sort_keys=False), encoding="utf-8")
     commit(main, "New test images, of which compare knows nothing")
 
     branch("elsewhere")
@@ -224,14 +215,17 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], None]:
 
 def test_a_learning_rate_changed_and_rerun(at: Callable[[Path, str], None], author: Path, reviewer: Path) -> None:
     at(reviewer, "origin/rate")
-    borrow_environment(reviewer)
-    workflow = yaml.safe_load(Path(".github/workflows/review.yml").read_text())
+    (reviewer / ".venv").symlink_to(sys.prefix)
+    workflow = yaml.safe_load(Path(".github/workflows/review.yml").read_text(encoding="utf-8"))
     (step,) = [step for step in workflow["jobs"]["review"]["steps"] if "make" in step.get("run", "")]
-    variables = {**os.environ, "BASE": "origin/main"}
-    done = subprocess.run(["bash", "-c", step["run"]], env=variables, capture_output=True, text=True, check=False)
+    # The environment is there: nothing need be installed.
+    variables = {**os.environ, "BASE": "origin/main", "PYTHON": "true"}
+    done = subprocess.run(
+        ["bash", "-c", step["run"]], env=variables, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
-    told = json.loads((reviewer / "review/review.json").read_text())
-    page = (reviewer / "review/review.md").read_text()
+    told = json.loads((reviewer / "review/review.json").read_text(encoding="utf-8"))
+    page = (reviewer / "review/review.md").read_text(encoding="utf-8")
 
     assert page.startswith(
         "**`dvc.lock` is fresh, the store is complete, and test accuracy changed by more than chance"
@@ -266,10 +260,8 @@ def test_training_code_edited_and_not_rerun_is_stale_by_name_in_a_clone_without_
     at(reviewer, "origin/edited")
     # As a git hook runs it.
     variables = {**os.environ, "GIT_DIR": str(Path(".git").absolute()), "GIT_INDEX_FILE": "elsewhere"}
-    done = subprocess.run(
-        [sys.executable, "-m", "fashion_cnn.experiments.freshness"], env=variables, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "fashion_cnn.experiments.freshness"]
+    done = subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(
@@ -311,7 +303,7 @@ def test_other_output_of_equal_inputs_names_both_processors_and_a_lost_file_is_n
     assert told.store.missing == ["models/candidate/model.keras", "models/cnn3/model.keras"], "they are one object"
     assert not told.passed
     assert [one.stage for one in told.causes if one.unexplained] == ["cnn5"]
-    page = Path("review/review.md").read_text()
+    page = Path("review/review.md").read_text(encoding="utf-8")
     assert "It lacks `models/candidate/model.keras`, `models/cnn3/model.keras`." in page
     row = next(line for line in page.splitlines() if line.startswith("| `cnn5` | equal"))
     assert "hardware or nondeterminism" in row
@@ -327,10 +319,9 @@ def test_results_on_other_test_images_are_not_compared(at: Callable[[Path, str],
     assert told.arms == {}
     assert told.metrics == {}
     assert told.parameters == {"data.limit": (500, None)}
-    assert (
-        "accuracy was not compared: the two sides were measured on other test images"
-        in Path("review/review.md").read_text()
-    )
+    assert "accuracy was not compared: the two sides were measured on other test images" in Path(
+        "review/review.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_without_the_store_what_lock_and_parameters_allow_is_said(
@@ -346,7 +337,7 @@ def test_without_the_store_what_lock_and_parameters_allow_is_said(
     assert told.same_images
     assert told.parameters == {"train.learning_rate": (0.001, 0.005)}
     assert [one.stage for one in told.causes] == [*TRAINED, "compare", "deploy"]
-    page = Path("review/review.md").read_text()
+    page = Path("review/review.md").read_text(encoding="utf-8")
     assert "`dvc.lock` is fresh, the store could not be asked, and accuracy was not compared" in page
     assert "| the store holds every file that it names | not known | The store could not be asked: `dvc: " in page
 
@@ -366,12 +357,12 @@ def test_a_commit_that_shares_none_with_the_branch_is_one_line(at: Callable[[Pat
 
 def test_uncommitted_changes_are_refused_and_left_alone(at: Callable[[Path, str], None], reviewer: Path) -> None:
     at(reviewer, "origin/rate")
-    original = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(original + "# edited\n")
+    original = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(original + "# edited\n", encoding="utf-8")
     with pytest.raises(UserError, match="^uncommitted changes in params.yaml: a review is of a commit"):
         review.write("origin/main")
-    assert Path("params.yaml").read_text() == original + "# edited\n"
-    Path("params.yaml").write_text(original)
+    assert Path("params.yaml").read_text(encoding="utf-8") == original + "# edited\n"
+    Path("params.yaml").write_text(original, encoding="utf-8")
 
 
 def test_a_shallow_clone_is_refused(author: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +376,7 @@ def test_commands_fail_in_one_line_with_exit_status_1(tmp_path: Path) -> None:
     for module, arguments in (("review", ["main"]), ("freshness", [])):
         done = subprocess.run(
             [sys.executable, "-m", f"fashion_cnn.experiments.{module}", *arguments], cwd=tmp_path,
-            capture_output=True, text=True, check=False,
+            capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()

@@ -7,7 +7,7 @@ import yaml
 
 from support.repository import REPOSITORY
 
-TEXT = (REPOSITORY / ".github/workflows/review.yml").read_text()
+TEXT = (REPOSITORY / ".github/workflows/review.yml").read_text(encoding="utf-8")
 REVIEW: dict[Any, Any] = yaml.safe_load(TEXT)
 
 

@@ -46,7 +46,8 @@ def _run(command: list[str], folder: Path = Path(), environment: Mapping[str, st
         env={name: value for name, value in variables.items() if name not in LEADING_ELSEWHERE},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode:

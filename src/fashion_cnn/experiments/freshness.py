@@ -4,7 +4,9 @@ Needs no data. Two things are put together: what `dvc status` says of code, para
 stage read what the stage before it wrote, which DVC does not ask of single files in a folder.
 """
 
-import sys
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -85,16 +87,17 @@ def _reasons(name: str, changes: Sequence[Any], lock: Lock) -> list[str]:
 
 
 def main() -> None:
-    """Say it in one line; exit status 1 for a stale lock."""
-    try:
-        with clones.clone(git("rev-parse", "HEAD").strip()) as cloned:
-            found = examine(cloned)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    """Say it in one line.
+
+    Raises:
+        UserError: the lock is stale.
+    """
+    with clones.clone(git("rev-parse", "HEAD").strip()) as cloned:
+        found = examine(cloned)
     if found.stale:
-        sys.exit(f"error: {found}; `dvc repro` brings it up to date, then commit dvc.lock")
+        raise UserError(f"{found}; `dvc repro` brings it up to date, then commit dvc.lock")
     print(found)
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

@@ -1,12 +1,13 @@
 """The review of a change as files: `python -m fashion_cnn.experiments.review origin/main` writes review/."""
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
-from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.outputs import output_folder
 from fashion_cnn.experiments import evidence, review_figures, review_page
 from fashion_cnn.experiments.evidence import Review
@@ -44,17 +45,14 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def main() -> None:
+def main() -> int:
     """Exit status 1 for a stale lock, files that the store lacks, or other test images; never for a lower accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", help="what the branch is to be merged into, such as origin/main")
-    try:
-        review = write(parser.parse_args().base)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    review = write(parser.parse_args().base)
     print(f"{review_page.sentence(review)}\n{OUTPUT}/review.md says more")
-    sys.exit(0 if review.passed else 1)
+    return 0 if review.passed else 1
 
 
 if __name__ == "__main__":
-    main()
+    process.run(main)

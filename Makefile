@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   = .venv
+BASE   ?= origin/main
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 # DVC runs stages in the login shell, which may be fish, or nologin.
@@ -10,7 +11,7 @@ export SHELL := /bin/sh
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: always help env repro verify study study-status share predict undeploy test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: always help env repro verify study study-status share predict undeploy review check-lock test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,13 @@ predict: env  ## ask the deployed model: make predict IMAGE=picture.png
 
 undeploy: env  ## remove the endpoint and all that belongs to it
 	@python -m fashion_cnn.cloud undeploy
+
+# Not `env`: where nobody connected this clone to a store, none is started, and the review says what it could not ask.
+review: $(VENV)/.installed  ## what a reviewer needs to know of this branch, in review/: make review BASE=origin/main
+	@python -m fashion_cnn.experiments.review "$(BASE)"
+
+check-lock: $(VENV)/.installed  ## is the committed dvc.lock that of the committed code and parameters?
+	@python -m fashion_cnn.experiments.freshness
 
 test: env browser  ## run the whole test suite
 	pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -90,7 +90,7 @@ def result(
         "seeds": seeds,
         "environment": environment,
     }
-    weights = np.random.default_rng(kernel).normal(size=(128, 28, 28) if kernel is None else (32, kernel, kernel))
+    weights = np.random.default_rng(kernel or 0).normal(size=(128, 28, 28) if kernel is None else (32, kernel, kernel))
     return Result(
         metrics | ({"kernel": kernel} if kernel else {}),
         history,

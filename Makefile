@@ -41,13 +41,13 @@ verify: env  ## does this machine train the same bytes as the committed referenc
 	@python -m fashion_cnn.experiments.verification
 
 study: env  ## run a named study of experiments.yaml: make study NAME=kernel-sweep [JOBS=2] [POINTS="3 5"]
-	@python -m fashion_cnn.experiments.study run "$(or $(NAME),$(error name a study of experiments.yaml: make study NAME=kernel-sweep))" --jobs "$(or $(JOBS),1)" --points "$(POINTS)"
+	@python -m fashion_cnn.experiments.studies run "$(or $(NAME),$(error name a study of experiments.yaml: make study NAME=kernel-sweep))" --jobs "$(or $(JOBS),1)" --points "$(POINTS)"
 
 study-status: env  ## which points of which study have a result, run, or wait
-	@python -m fashion_cnn.experiments.study status
+	@python -m fashion_cnn.experiments.studies status
 
 share: env  ## push a study's experiments, results and run cache: make share NAME=kernel-sweep
-	@python -m fashion_cnn.experiments.study share "$(or $(NAME),$(error name a study of experiments.yaml: make share NAME=kernel-sweep))"
+	@python -m fashion_cnn.experiments.studies share "$(or $(NAME),$(error name a study of experiments.yaml: make share NAME=kernel-sweep))"
 
 predict: env  ## ask the deployed model: make predict IMAGE=picture.png
 	@python -m fashion_cnn.cloud predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"

@@ -114,8 +114,8 @@ def reproduced(workspace: Path) -> Path:
     """A repository whose committed lock and record are Brand X's, and whose results are this machine's."""
 
     def lock(digest: str, kernel: int = 3) -> str:
-        entry = {"deps": [{"path": "code", "md5": "1"}], "params": {"kernel": kernel}, "outs": [{"md5": digest}]}
-        return json.dumps({"stages": {"cnn3": entry}})
+        entry = {"cmd": "train", "deps": [{"path": "code", "md5": "1"}], "params": {"params.yaml": {"kernel": kernel}}}
+        return json.dumps({"stages": {"cnn3": entry | {"outs": [{"path": "models/cnn3", "md5": digest}]}}})
 
     Path("reports").mkdir()
     Path("dvc.lock").write_text(lock("theirs"), encoding="utf-8")

@@ -5,7 +5,6 @@ One author's repository holds a branch a case; a reviewer's clone shares only gi
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,17 +18,18 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from benchmarks.workspace import free_ports
+from benchmarks.workspace import copy_working_tree, free_ports
 from fashion_cnn.core import results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.experiments import clone as clones
-from fashion_cnn.experiments import evidence, freshness, review
-from fashion_cnn.experiments import lock as locks
+from fashion_cnn.experiments import freshness, pipeline
 from fashion_cnn.experiments.commands import dvc, git
+from fashion_cnn.experiments.review import __main__ as review
+from fashion_cnn.experiments.review import evidence
 from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3
 from support import results as planted
-from support.repository import REPOSITORY, random_images
+from support.repository import random_images
 
 IMAGES = 1000
 KERNELS = {"baseline": None, "cnn3": 3, "cnn5": 5, "candidate": 3}
@@ -81,7 +81,7 @@ def plant(
     for path in ("reports/comparison/summary.md", "reports/index.html", "reports/deployment.json"):
         write(path, headline)
     dvc("commit", "--force", folder=folder)
-    lock = locks.parse((folder / "dvc.lock").read_text(encoding="utf-8"))
+    lock = pipeline.parse((folder / "dvc.lock").read_text(encoding="utf-8"))
     written = {arm: lock[arm].outs[f"models/{arm}"] for arm in KERNELS}
     write("reports/provenance.json", json.dumps({"processor": processor, "results": written}))
 
@@ -123,12 +123,7 @@ def connect(folder: Path, *options: str) -> None:
 def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The author's repository: the working tree with planted results and what another seed changes."""
     folder = tmp_path_factory.mktemp("author")
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True).stdout
-    for file in filter(None, listed.split("\0")):
-        if (REPOSITORY / file).exists():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / file, folder / file)
+    copy_working_tree(folder)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(folder / "reports/studies", ignore_errors=True)
     git("init", "--quiet", "--initial-branch=main", folder=folder)
@@ -137,7 +132,7 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seeds = {
         "networks": [{"arm": arm, "accuracies": [0.849, 0.850, 0.851, 0.848, 0.852]} for arm in TRAINED[:3]],
         "parameters": {"train.learning_rate": 0.001, "train.seeds": 5},
-        "code": locks.code(locks.parse((folder / "dvc.lock").read_text(encoding="utf-8")), TRAINED),
+        "code": pipeline.code(pipeline.parse((folder / "dvc.lock").read_text(encoding="utf-8")), TRAINED),
     }
     (folder / evidence.SEEDS_STUDY).parent.mkdir(parents=True)
     (folder / evidence.SEEDS_STUDY).write_text(json.dumps(seeds), encoding="utf-8")
@@ -274,11 +269,10 @@ def test_a_stage_that_read_older_test_images_is_stale_though_dvc_says_up_to_date
     at: Callable[[Path, str], None], reviewer: Path
 ) -> None:
     at(reviewer, "origin/older-test-images")
-    assert set(re.findall(r': "([a-z ]+)"', dvc("status", "--json"))) == {"deleted", "not in cache"}
-    with clones.clone("HEAD") as cloned:
-        assert "data/prepared/test.npz" in freshness.examine(cloned).unknown, "without the list nobody can know"
-        cloned.fetch(["data/prepared/test.npz"])
+    with clones.temporary("HEAD") as cloned:
+        cloned.fetch("data/prepared/test.npz")
         found = freshness.examine(cloned)
+    # All reasons that there are come from the lists of folders, none from `dvc status`.
     assert found.stale == {
         "compare": ["data/prepared/test.npz is not what preprocess wrote"],
         "deploy": ["data/prepared/test.npz is not what preprocess wrote"],
@@ -289,9 +283,8 @@ def test_other_output_of_equal_inputs_names_both_processors_and_a_lost_file_is_n
     at: Callable[[Path, str], None], author: Path
 ) -> None:
     at(author, "elsewhere")
-    with clones.clone("HEAD") as cloned:
-        digest = locks.digest_of(freshness.read_lock(cloned), "models/cnn3/model.keras", cloned.read)
-    assert digest
+    path = "models/cnn3/model.keras"
+    digest = pipeline.written(pipeline.lock_at("HEAD"), path, lambda list_: clones.read(list_, clones.cache()))[path]
     chosen = s3.settings(s3.store())
     bucket = boto3.client(
         "s3", endpoint_url=chosen.endpoint, region_name=s3.REGION, aws_access_key_id=chosen.access_key,
@@ -299,10 +292,12 @@ def test_other_output_of_equal_inputs_names_both_processors_and_a_lost_file_is_n
     )  # fmt: skip
     bucket.delete_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
 
-    told = review.write("main")
-    assert told.store.missing == ["models/candidate/model.keras", "models/cnn3/model.keras"], "they are one object"
-    assert not told.passed
-    assert [one.stage for one in told.causes if one.unexplained] == ["cnn5"]
+    assert review.main(["main"]) == 1
+    told = json.loads(Path("review/review.json").read_text(encoding="utf-8"))
+    assert told["store"]["missing"] == ["models/candidate/model.keras", "models/cnn3/model.keras"], (
+        "they are one object"
+    )
+    assert list(told["environments"]) == ["cnn5"], "what equal inputs gave another output"
     page = Path("review/review.md").read_text(encoding="utf-8")
     assert "It lacks `models/candidate/model.keras`, `models/cnn3/model.keras`." in page
     row = next(line for line in page.splitlines() if line.startswith("| `cnn5` | equal"))
@@ -359,7 +354,7 @@ def test_uncommitted_changes_are_refused_and_left_alone(at: Callable[[Path, str]
     at(reviewer, "origin/rate")
     original = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(original + "# edited\n", encoding="utf-8")
-    with pytest.raises(UserError, match="^uncommitted changes in params.yaml: a review is of a commit"):
+    with pytest.raises(UserError, match="^not committed: params.yaml; a review is of a commit"):
         review.write("origin/main")
     assert Path("params.yaml").read_text(encoding="utf-8") == original + "# edited\n"
     Path("params.yaml").write_text(original, encoding="utf-8")

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from fashion_cnn.comparison.statistics import Interval
-from fashion_cnn.experiments import review_page
-from fashion_cnn.experiments.evidence import ArmChange, Review, Seeds, Store
 from fashion_cnn.experiments.freshness import Freshness
-from fashion_cnn.experiments.lock import Difference
-from fashion_cnn.experiments.significance import Change
+from fashion_cnn.experiments.pipeline import Difference
+from fashion_cnn.experiments.review import page as pages
+from fashion_cnn.experiments.review.evidence import ArmChange, Review, Seeds, Store
+from fashion_cnn.experiments.review.significance import Change
 
 FRESH = Freshness({}, [], [])
 
@@ -49,8 +49,8 @@ def reviewed(**changes: Any) -> Review:
 )
 def test_the_first_sentence_says_it_all(changes: dict[str, Any], said: str, passed: bool) -> None:
     review = reviewed(**changes)
-    assert said in review_page.sentence(review)
-    assert review_page.markdown(review, []).startswith(f"**{review_page.sentence(review)}**\n")
+    assert said in pages.sentence(review)
+    assert pages.markdown(review, []).startswith(f"**{pages.sentence(review)}**\n")
     assert review.passed == passed
 
 
@@ -60,7 +60,7 @@ def test_a_lower_accuracy_alone_passes() -> None:
 
 def test_a_review_of_any_size_fits_into_a_comment() -> None:
     many = {f"section.parameter_{number}": ("x" * 1000, number) for number in range(3000)}
-    page = review_page.markdown(reviewed(parameters=many, store=Store([f"file {n}" for n in range(3000)], None)), [])
+    page = pages.markdown(reviewed(parameters=many, store=Store([f"file {n}" for n in range(3000)], None)), [])
     assert 60_000 < len(page) < 65_000
     assert page.endswith("(Cut here: a comment takes no more. `review.json` has all of it.)\n")
     assert "`file 11` and 2988 more" in page
@@ -68,16 +68,16 @@ def test_a_review_of_any_size_fits_into_a_comment() -> None:
 
 @pytest.mark.parametrize("value", ["a | b", "`; @someone", "<script>\n\n# Passed", ["x", None], None, 1e-5])
 def test_a_value_stays_in_its_cell_and_is_not_taken_for_markdown(value: Any) -> None:
-    page = review_page.markdown(reviewed(parameters={"a.b": (value, 1)}), [])
+    page = pages.markdown(reviewed(parameters={"a.b": (value, 1)}), [])
     (row,) = [line for line in page.splitlines() if line.startswith("| `a.b`")]
     assert len(re.split(r"(?<!\\)\|", row)) == 5
     assert re.fullmatch("`[^`]+`", re.split(r"(?<!\\)\|", row)[2].strip())
 
 
 def test_a_band_of_other_code_and_parameters_is_said_to_be_that() -> None:
-    page = review_page.markdown(reviewed(seeds=Seeds({"cnn3": [0.9, 0.91]}, True, ["train.epochs"])), [])
+    page = pages.markdown(reviewed(seeds=Seeds({"cnn3": [0.9, 0.91]}, True, ["train.epochs"])), [])
     assert "measured for **other code** and **other values** of `train.epochs`" in page
-    assert "measured for this code." in review_page.markdown(reviewed(), [])
+    assert "measured for this code." in pages.markdown(reviewed(), [])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_band_of_other_code_and_parameters_is_said_to_be_that() -> None:
      ("cnn3.test_calibration_error", "lower"), ("cnn3.parameters", "")],
 )  # fmt: skip
 def test_a_metric_says_in_which_direction_it_is_better(name: str, direction: str) -> None:
-    assert review_page.better(name) == direction
+    assert pages.better(name) == direction
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_a_metric_says_in_which_direction_it_is_better(name: str, direction: str
     ],
 )
 def test_numbers_show_what_changed(before: Any, after: Any, shown: str) -> None:
-    page = review_page.markdown(reviewed(metrics={"cnn3.a": (before, after)}), [])
+    page = pages.markdown(reviewed(metrics={"cnn3.a": (before, after)}), [])
     assert f"| `cnn3.a` |  {shown}" in page
 
 
 def test_code_that_this_branch_only_ran_is_told_from_code_that_it_edited() -> None:
     cause = Difference("cnn3", None, ["src/a", "src/b.py"], {}, [], None, ["models/cnn3"])
-    page = review_page.markdown(reviewed(causes=[cause], edited={"src/a": ["src/a/x.py"], "src/b.py": []}), [])
+    page = pages.markdown(reviewed(causes=[cause], edited={"src/a": ["src/a/x.py"], "src/b.py": []}), [])
     assert "code: `src/a` (`src/a/x.py`); `src/b.py` (edited before this branch, run in it)" in page

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fashion_cnn.experiments import significance
+from fashion_cnn.experiments.review import significance
 
 IMAGES = 1000
 REVIEWS = 150

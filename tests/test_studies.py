@@ -7,26 +7,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 
+from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS
 from fashion_cnn.core.results import Result
-from fashion_cnn.experiments import claims, pipeline, rendering, studies, summary
-from fashion_cnn.experiments.studies import Point, Study
-from fashion_cnn.experiments.summary import LEVEL, Summary
+from fashion_cnn.experiments import pipeline
+from fashion_cnn.experiments.pipeline import Locked
+from fashion_cnn.experiments.studies import claims, definitions, rendering, summary
+from fashion_cnn.experiments.studies.definitions import Point, Study
+from fashion_cnn.experiments.studies.summary import LEVEL, Summary
 from fashion_cnn.stages.parameters import Parameters
 from support.repository import REPOSITORY
 from support.results import drawn, first, result
 
-PIPELINE = pipeline.stages(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")), "compare")
+PIPELINE = pipeline.stages(pipeline.described(REPOSITORY), "compare")
 
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, Study]:
     """experiments.yaml of this repository."""
-    return studies.load(REPOSITORY / "experiments.yaml", REPOSITORY / "params.yaml")
+    return definitions.load(REPOSITORY / "experiments.yaml", REPOSITORY / "params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -58,14 +60,14 @@ def committed() -> dict[str, Study]:
 def test_a_mistake_in_a_study_is_named_in_one_line(text: str, message: str) -> None:
     Path("experiments.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as error:
-        studies.load()
+        definitions.load()
     assert str(error.value).startswith(f"experiments.yaml: {message}")
     assert "\n" not in str(error.value)
 
 
 def test_a_point_is_checked_as_a_stage_would_check_it() -> None:
-    assert studies.Parameters.__bases__ == Parameters.__bases__
-    assert studies.Parameters.model_config == Parameters.model_config
+    assert definitions.Parameters.__bases__ == Parameters.__bases__
+    assert definitions.Parameters.model_config == Parameters.model_config
 
 
 def convolutional(filters: tuple[int, int], kernel: int) -> tuple[int, int]:
@@ -105,26 +107,15 @@ def test_a_limit_on_the_data_is_new_to_every_stage_after_fetch(
     assert list(PIPELINE)[-1] == "compare", "a study never deploys"
 
 
-def test_what_dvc_finds_changed_is_followed_down_the_pipeline() -> None:
-    status = {
-        "fetch": [{"changed outs": {"data/raw": "not in cache"}}],
-        "preprocess": [{"changed deps": {"data/raw": "deleted"}}, {"changed outs": {"data/prepared": "deleted"}}],
-        "cnn3": [{"changed deps": {"params.yaml": {"train.epochs": "modified"}}}],
-        "eda": ["changed command"],
-    }
-    assert pipeline.unfinished(PIPELINE, status) == {"cnn3", "eda", "candidate", "compare"}
-
-
 def test_a_lock_is_that_of_its_parameters_alone(committed: dict[str, Study], defaults: dict[str, Any]) -> None:
     lock = {
-        "stages": {
-            name: {"params": {"params.yaml": pipeline.values_read(stage, defaults)}} for name, stage in PIPELINE.items()
-        }
+        name: Locked("run", {}, pipeline.values_read(stage, defaults) | {"pyproject.toml:pins": []}, {})
+        for name, stage in PIPELINE.items()
     }
     three, seven = (point for point in committed["kernel-sweep"].points if point.name in ("3", "7"))
     assert pipeline.of_these_parameters(PIPELINE, lock, three.parameters)
     assert not pipeline.of_these_parameters(PIPELINE, lock, seven.parameters)
-    del lock["stages"]["eda"]
+    del lock["eda"]
     assert not pipeline.of_these_parameters(PIPELINE, lock, three.parameters)
 
 
@@ -134,7 +125,7 @@ def study_of(points: Mapping[str, dict[str, Any]], defaults: dict[str, Any], **m
     for name, changes in points.items():
         values = json.loads(json.dumps(defaults))
         for dotted, value in changes.items():
-            studies.params.set_parameter(values, dotted, value)
+            params.set_parameter(values, dotted, value)
         made.append(Point(name, f"planted-{name}", changes, changes, values))
     return Study("planted", "Does it matter?", {}, made, more.get("arms", ["candidate"]), more.get("claims", False))
 

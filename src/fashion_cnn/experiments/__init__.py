@@ -1,1 +1,1 @@
-"""Around DVC's commands and never inside a stage: the check of a machine, the note of who made a lock."""
+"""Around DVC's commands and never inside a stage: named studies, the review of a change, the check of a machine."""

@@ -24,6 +24,35 @@ def git(*arguments: str, folder: Path = Path()) -> str:
     return _run(["git", "-C", str(folder), *arguments])
 
 
+def file_at(commit: str, path: str, folder: Path = Path()) -> str:
+    """A file of a commit; empty where the commit has none, or is not there."""
+    try:
+        return git("show", f"{commit}:./{path}", folder=folder)
+    except UserError:
+        return ""
+
+
+def working_commit(what: str, *status: str) -> str:
+    """The commit that the working tree is, as far as `git status` is asked.
+
+    Args:
+        what: needs that, such as "a study".
+        status: options of `git status`, paths among them.
+
+    Raises:
+        UserError: this is not a whole clone, or something is not committed.
+    """
+    if not Path(".dvc").is_dir():
+        raise UserError(f"{Path.cwd()}: not a DVC repository; run from the root of the clone")
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise UserError(f"this clone is shallow, and {what} needs the history; run: git fetch --unshallow")
+    changed = [line[3:] for line in git("status", "--porcelain", *status).splitlines()]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(f"not committed: {', '.join(changed[:3])}{more}; {what} is of a commit: commit or stash first")
+    return git("rev-parse", "HEAD").strip()
+
+
 def dvc(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None) -> str:
     """What DVC prints.
 

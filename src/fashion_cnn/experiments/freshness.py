@@ -10,14 +10,11 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.experiments import clone as clones
-from fashion_cnn.experiments import lock as locks
+from fashion_cnn.experiments import clone, pipeline
 from fashion_cnn.experiments.clone import Clone
 from fashion_cnn.experiments.commands import git
-from fashion_cnn.experiments.lock import Lock
+from fashion_cnn.experiments.pipeline import Lock, lock_at
 
 
 class Freshness(NamedTuple):
@@ -44,22 +41,16 @@ class Freshness(NamedTuple):
 
 def examine(cloned: Clone) -> Freshness:
     """Look at the commit that is checked out in a clone."""
-    described = YAML(typ="safe", pure=True).load((cloned.folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    lock = {name: stage for name, stage in read_lock(cloned).items() if _described(name, described)}
+    described = pipeline.described(cloned.folder)
+    lock = {name: stage for name, stage in lock_at("HEAD", cloned.folder).items() if _described(name, described)}
     stale: dict[str, list[str]] = {}
     for name, changes in cloned.status().items():
         if _described(name, described) and (reasons := _reasons(name, changes, lock)):
             stale[name] = reasons
-    agreed = locks.agreement(lock, cloned.read)
+    agreed = pipeline.agreement(lock, cloned.read)
     for name, broken in agreed.broken.items():
         stale.setdefault(name, []).extend(broken)
-    return Freshness(stale, locks.downstream(lock, list(stale)), agreed.unknown)
-
-
-def read_lock(cloned: Clone) -> Lock:
-    """The lock of the commit that is checked out; empty where it has none."""
-    path = cloned.folder / locks.LOCK
-    return locks.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return Freshness(stale, pipeline.downstream(lock, list(stale)), agreed.unknown)
 
 
 def _described(name: str, stages: Mapping[str, Any]) -> bool:
@@ -79,7 +70,7 @@ def _reasons(name: str, changes: Sequence[Any], lock: Lock) -> list[str]:
             for path, state in change.get("changed deps", {}).items():
                 if isinstance(state, dict):
                     reasons.append(f"{path}: {', '.join(state)}")
-                elif not locks.producers(lock, path):
+                elif not pipeline.producers(lock, path):
                     reasons.append(f"{path} {state}")
             missing = [path for path in change.get("changed outs", {}) if path not in lock[name].outs]
             reasons += [f"{path} was never written" for path in missing]
@@ -92,7 +83,7 @@ def main() -> None:
     Raises:
         UserError: the lock is stale.
     """
-    with clones.clone(git("rev-parse", "HEAD").strip()) as cloned:
+    with clone.temporary(git("rev-parse", "HEAD").strip()) as cloned:
         found = examine(cloned)
     if found.stale:
         raise UserError(f"{found}; `dvc repro` brings it up to date, then commit dvc.lock")

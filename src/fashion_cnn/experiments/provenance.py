@@ -8,27 +8,26 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 
 # isort: split
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import FIXED_ARMS
+from fashion_cnn.experiments import pipeline
+from fashion_cnn.experiments.commands import file_at
+from fashion_cnn.experiments.pipeline import Lock
 from fashion_cnn.training import processor
 
 LOCK: Final = Path("dvc.lock")
 RECORD: Final = Path("reports/provenance.json")
 
 
-def arms_of(lock: str) -> dict[str, dict[str, Any]]:
-    """The entries in a dvc.lock of the arms that every experiment trains."""
-    stages = (YAML(typ="safe", pure=True).load(lock) or {}).get("stages", {})
-    return {arm: stages[arm] for arm in ("baseline", *FIXED_ARMS) if arm in stages}
+def arms_of(lock: Lock) -> Lock:
+    """The arms of a lock that every experiment trains."""
+    return {arm: lock[arm] for arm in ("baseline", *FIXED_ARMS) if arm in lock}
 
 
-def record(arms: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def record(arms: Lock) -> dict[str, Any]:
     """What made the results that lie in models/: the processor, each arm's environment and the digest of its folder.
 
     Raises:
@@ -46,9 +45,9 @@ def record(arms: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def results(arms: dict[str, dict[str, Any]]) -> dict[str, str]:
+def results(arms: Lock) -> dict[str, str]:
     """Each arm to the digest of its folder, as dvc.lock has it."""
-    return {arm: entry["outs"][0]["md5"] for arm, entry in arms.items()}
+    return {arm: next(iter(entry.outs.values())) for arm, entry in arms.items()}
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -70,24 +69,17 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     )
 
 
-def committed(path: Path) -> str:
-    """A file as the last commit has it; empty where it has none."""
-    done = subprocess.run(
-        ["git", "show", f"HEAD:./{path}"], capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
-    return done.stdout if done.returncode == 0 else ""
-
-
 def main() -> None:
     """Note what made the results; compare with what made the committed ones."""
-    now, before = arms_of(LOCK.read_text(encoding="utf-8")), arms_of(committed(LOCK))
-    noted = json.loads(committed(RECORD) or "{}")
+    now, before = arms_of(pipeline.parse(LOCK.read_text(encoding="utf-8"))), arms_of(pipeline.lock_at("HEAD"))
+    noted = json.loads(file_at("HEAD", str(RECORD)) or "{}")
     if noted.get("results") == results(now):
         return
     made = record(now)
     RECORD.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     same_inputs = all(
-        before.get(arm, {}).get(part) == entry.get(part) for arm, entry in now.items() for part in ("deps", "params")
+        arm in before and (entry.deps, entry.params) == (before[arm].deps, before[arm].params)
+        for arm, entry in now.items()
     )
     if same_inputs and noted.get("results") == results(before):
         print(difference(noted, made))

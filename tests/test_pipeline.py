@@ -1,4 +1,4 @@
-"""dvc.lock: what of it belongs together, and how two of them differ. And the committed one belongs to the commit."""
+"""dvc.yaml and dvc.lock as values; and the committed lock belongs to the commit."""
 
 import json
 from typing import Any
@@ -6,17 +6,14 @@ from typing import Any
 import pytest
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.experiments import clone as clones
-from fashion_cnn.experiments import freshness
-from fashion_cnn.experiments import lock as locks
-from fashion_cnn.experiments.commands import git
-from fashion_cnn.experiments.lock import Lock, Stage
+from fashion_cnn.experiments import clone, freshness, pipeline
+from fashion_cnn.experiments.pipeline import Lock, Locked
 from support.repository import REPOSITORY
 
 
 def test_the_committed_lock_is_that_of_the_committed_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    with clones.clone(git("rev-parse", "HEAD").strip()) as cloned:
+    with clone.temporary("HEAD") as cloned:
         found = freshness.examine(cloned)
     assert not found.stale, f"{found}; run `dvc repro` and commit dvc.lock"
 
@@ -32,8 +29,8 @@ def nothing(_: str) -> None:
     """No object is at hand."""
 
 
-def stage(deps: dict[str, str], outs: dict[str, str], params: dict[str, Any] | None = None) -> Stage:
-    return Stage("run", deps, params or {}, outs)
+def stage(deps: dict[str, str], outs: dict[str, str], params: dict[str, Any] | None = None) -> Locked:
+    return Locked("run", deps, params or {}, outs)
 
 
 def chain(compared: str) -> Lock:
@@ -47,18 +44,18 @@ def chain(compared: str) -> Lock:
 
 
 def test_a_file_in_a_folder_is_compared_with_the_folder_s_list() -> None:
-    assert locks.agreement(chain("e2"), OBJECTS.get) == locks.Agreement({}, [])
-    broken = locks.agreement(chain("e1"), OBJECTS.get).broken
+    assert pipeline.agreement(chain("e2"), OBJECTS.get) == pipeline.Agreement({}, [])
+    broken = pipeline.agreement(chain("e1"), OBJECTS.get).broken
     assert broken == {"compare": ["data/prepared/test.npz is not what prepare wrote"]}
 
 
 def test_without_the_list_a_file_in_a_folder_is_not_known() -> None:
-    assert locks.agreement(chain("e1"), nothing) == locks.Agreement({}, ["data/prepared/test.npz"])
+    assert pipeline.agreement(chain("e1"), nothing) == pipeline.Agreement({}, ["data/prepared/test.npz"])
 
 
 def test_a_whole_output_needs_no_list() -> None:
     lock = dict(chain("e2")) | {"train": stage({"data/prepared": "old.dir"}, {"models/a": "m.dir"})}
-    found = locks.agreement(lock, nothing)
+    found = pipeline.agreement(lock, nothing)
     assert found.broken == {"train": ["data/prepared is not what prepare wrote"]}
 
 
@@ -66,33 +63,33 @@ def test_a_folder_that_holds_outputs_is_compared_by_file() -> None:
     objects = {"all.dir": folder(a_txt="1", b_txt="2"), "stale.dir": folder(a_txt="1", b_txt="0")}
     for digest, broken in (("all.dir", {}), ("stale.dir", {"read": ["out is not what write wrote"]})):
         lock = {"write": stage({}, {"out/b.txt": "2"}), "read": stage({"out": digest}, {})}
-        assert locks.agreement(lock, objects.get).broken == broken
+        assert pipeline.agreement(lock, objects.get).broken == broken
 
 
 def test_a_name_that_only_begins_like_an_output_is_another_one() -> None:
     lock = {"write": stage({}, {"models/cnn": "1"}), "read": stage({"models/cnn3": "2"}, {})}
-    assert locks.agreement(lock, nothing) == locks.Agreement({}, [])
-    assert locks.downstream(lock, ["write"]) == []
+    assert pipeline.agreement(lock, nothing) == pipeline.Agreement({}, [])
+    assert pipeline.downstream(lock, ["write"]) == []
 
 
 def test_what_follows_a_stage_is_found_down_the_graph() -> None:
-    assert locks.downstream(chain("e2"), ["train"]) == ["compare", "deploy"]
-    assert locks.downstream(chain("e2"), ["prepare", "compare"]) == ["train", "deploy"]
+    assert pipeline.downstream(chain("e2"), ["train"]) == ["compare", "deploy"]
+    assert pipeline.downstream(chain("e2"), ["prepare", "compare"]) == ["train", "deploy"]
 
 
 def test_a_difference_is_told_by_its_kind() -> None:
     before = {
-        "train": Stage("train", {"train.py": "1", "data": "1"}, {"rate": 1}, {"model": "1"}),
+        "train": Locked("train", {"train.py": "1", "data": "1"}, {"rate": 1}, {"model": "1"}),
         "make": stage({}, {"data": "1"}),
         "gone": stage({}, {}),
         "same": stage({"x": "1"}, {"y": "1"}),
     }
     after = {
-        "train": Stage("train -v", {"train.py": "2", "data": "2"}, {"rate": None}, {"model": "2"}),
+        "train": Locked("train -v", {"train.py": "2", "data": "2"}, {"rate": None}, {"model": "2"}),
         "make": stage({}, {"data": "2"}),
         "same": stage({"x": "1"}, {"y": "1"}),
     }
-    train, make, gone = locks.differences(before, after)
+    train, make, gone = pipeline.differences(before, after)
     assert train.code == ["train.py"]
     assert train.parameters == {"rate": (1, None)}
     assert train.data == ["data"]
@@ -104,12 +101,12 @@ def test_a_difference_is_told_by_its_kind() -> None:
 
 
 def test_a_parameter_that_becomes_null_differs_from_one_that_is_gone() -> None:
-    assert locks.changed({"limit": 1, "gone": None}, {"limit": None}) == {"limit": (1, None), "gone": (None, None)}
+    assert pipeline.changed({"limit": 1, "gone": None}, {"limit": None}) == {"limit": (1, None), "gone": (None, None)}
 
 
 def test_parameters_of_another_file_carry_its_name() -> None:
     text = "stages: {a: {cmd: x, params: {params.yaml: {train: {epochs: 3}}, pyproject.toml: {pins: [numpy]}}}}"
-    assert locks.parse(text)["a"].params == {"train.epochs": 3, "pyproject.toml:pins": ["numpy"]}
+    assert pipeline.parse(text)["a"].params == {"train.epochs": 3, "pyproject.toml:pins": ["numpy"]}
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\nstages:\n=======\n", "", "schema: '2.0'", "stages: [a]"])
@@ -117,4 +114,4 @@ def test_a_lock_with_conflicts_is_one_line(text: str) -> None:
     with pytest.raises(
         UserError, match=r"^dvc.lock: not a lock file of DVC; resolve its conflicts, or run `dvc repro`$"
     ):
-        locks.parse(text)
+        pipeline.parse(text)

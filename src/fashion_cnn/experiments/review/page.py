@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fashion_cnn.experiments.evidence import SEEDS_STUDY, Review
-from fashion_cnn.experiments.lock import Difference
+from fashion_cnn.experiments.pipeline import Difference
+from fashion_cnn.experiments.review.evidence import SEEDS_STUDY, Review
 
 LIMIT: Final = 65_000  # characters; GitHub takes 65,536
 LONGEST_LIST: Final = 12
@@ -168,7 +168,7 @@ def _environment(values: Any) -> str:
 
 
 _ENVIRONMENT: Final = Environment(
-    loader=PackageLoader("fashion_cnn.experiments"),
+    loader=PackageLoader("fashion_cnn.experiments.review"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fashion_cnn.core.outputs import output_folder
-from fashion_cnn.experiments import evidence, review_figures, review_page
-from fashion_cnn.experiments.evidence import Review
+from fashion_cnn.experiments.review import evidence, figures, page
+from fashion_cnn.experiments.review.evidence import Review
 from fashion_cnn.reporting import style
 
 OUTPUT: Final = Path("review")
@@ -27,11 +27,11 @@ def write(base: str, folder: Path = OUTPUT) -> Review:
         UserError: there is nothing to compare, or git or DVC failed.
     """
     review, before, after, images = evidence.gather(*evidence.commits(base))
-    figures = review_figures.draw(review, before.arms, after.arms, images)
+    drawn = figures.draw(review, before.arms, after.arms, images)
     with output_folder(folder) as partial:
-        (partial / "review.md").write_text(review_page.markdown(review, list(figures)), encoding="utf-8")
+        (partial / "review.md").write_text(page.markdown(review, list(drawn)), encoding="utf-8")
         (partial / "review.json").write_text(json.dumps(plain(review), indent=2) + "\n", encoding="utf-8")
-        for name, figure in figures.items():
+        for name, figure in drawn.items():
             style.save(figure, partial / f"{name}.svg")
     return review
 
@@ -45,12 +45,12 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Exit status 1 for a stale lock, files that the store lacks, or other test images; never for a lower accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", help="what the branch is to be merged into, such as origin/main")
-    review = write(parser.parse_args().base)
-    print(f"{review_page.sentence(review)}\n{OUTPUT}/review.md says more")
+    review = write(parser.parse_args(arguments).base)
+    print(f"{page.sentence(review)}\n{OUTPUT}/review.md says more")
     return 0 if review.passed else 1
 
 

@@ -1,14 +1,11 @@
-"""Private clones of a commit, in which DVC works without touching the user's own tree, and their removal.
+"""The folders in which a study's clones lie, below .dvc/tmp/exps/studies, and their removal.
 
-Each lies in a folder below .dvc/tmp/exps/studies that names the process it belongs to. Whatever way that process ends,
-its folders and what still runs in them are removed: by itself, by the watcher that it starts
-(`python -m fashion_cnn.experiments.clones`), or by the next command. Results leave a clone through git and DVC's cache
-alone, so a clone may be removed at any moment.
+Each names the process it belongs to. Whatever way that process ends, its folders and what still runs in them are
+removed: by itself, by the watcher that it starts (`python -m fashion_cnn.experiments.studies.folders`), or by the next
+command. Results leave a clone through git and DVC's cache alone, so a folder may be removed at any moment.
 """
 
-import configparser
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -23,12 +20,13 @@ from typing import Any, Final
 import psutil
 from filelock import FileLock
 
-from fashion_cnn.experiments.commands import LEADING_ELSEWHERE, dvc, git
+from fashion_cnn.experiments import clone
+from fashion_cnn.experiments.clone import Clone
+from fashion_cnn.experiments.commands import LEADING_ELSEWHERE
 
 FOLDERS: Final = Path(".dvc/tmp/exps/studies")  # where DVC has its copies of a clone, and stages look for it
 MARK: Final = "FASHION_CNN_STUDY"  # in the environment of everything that runs in a clone: the folder
 OWNER: Final = "owner.json"
-PATHS: Final = ("url", "configpath", "credentialpath", "keyfile", "cert_path", "key_path")  # may be relative to .dvc
 POLITE_SECONDS: Final = 5  # in which what runs in a clone may end by itself
 
 
@@ -38,7 +36,7 @@ def lock() -> FileLock:
     return FileLock(FOLDERS / "lock")
 
 
-def folders() -> dict[str, dict[str, Any]]:
+def owners() -> dict[str, dict[str, Any]]:
     """Each folder's name, and what its owner noted there."""
     found = {}
     for path in FOLDERS.glob(f"*/{OWNER}"):
@@ -58,43 +56,9 @@ def claim(name: str, **noted: Any) -> Path:
     return folder
 
 
-def clone(commit: str, folder: Path) -> Path:
-    """Clone this repository at a commit into a claimed folder, with this clone's cache and connection to the store."""
-    inner = folder / "clone"
-    git("clone", "--quiet", "--shared", "--no-checkout", str(Path.cwd()), str(inner))
-    for option in ("user.name", "user.email"):
-        if value := git("config", "--get", "--default", "", option).strip():
-            git("config", option, value, folder=inner)
-    git("checkout", "--quiet", "--detach", commit, folder=inner)
-    configuration = _configuration()
-    configuration.read_dict(
-        {
-            "cache": {"dir": f'"{cache()}"'},
-            "core": {"site_cache_dir": f'"{inner}/.dvc/tmp/site"'},
-            "exp": {"auto_push": "false"},
-        }
-    )
-    with (inner / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
-        configuration.write(file)
-    return inner
-
-
-def _configuration() -> configparser.RawConfigParser:
-    """DVC's configuration of this clone, its relative paths made absolute."""
-    configuration = configparser.RawConfigParser()
-    configuration.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
-    for section in configuration.sections():
-        for name in PATHS:
-            value = configuration.get(section, name, fallback="").strip("\"'")
-            if value and "://" not in value and not value.startswith("~"):
-                configuration.set(section, name, f'"{Path(".dvc", value).absolute()}"')
-    return configuration
-
-
-@functools.cache
-def cache() -> Path:
-    """DVC's cache of this clone."""
-    return Path(dvc("cache", "dir").strip()).absolute()
+def clone_into(folder: Path, commit: str) -> Clone:
+    """Clone this repository at a commit into a claimed folder, with this clone's own cache."""
+    return clone.make(commit, folder / "clone", clone.cache(), environment(folder))
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -103,13 +67,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def temporary(commit: str) -> Iterator[Path]:
+def temporary(commit: str) -> Iterator[Clone]:
     """A clone for a moment."""
     with lock():
         sweep()
         folder = claim(f"clone-{os.getpid()}")
     try:
-        yield clone(commit, folder)
+        yield clone_into(folder, commit)
     finally:
         remove(folder)
 
@@ -141,15 +105,15 @@ def _running_in(folder: Path) -> Iterator[psutil.Process]:
 
 def sweep() -> None:
     """Remove the folders of processes that are no more. The caller holds the lock."""
-    owners = folders()
+    found = owners()
     for folder in FOLDERS.absolute().iterdir():
-        if folder.is_dir() and not (folder.name in owners and alive(owners[folder.name])):
+        if folder.is_dir() and not (folder.name in found and alive(found[folder.name])):
             remove(folder)
 
 
 def remove_all_of(pid: int) -> None:
     """Remove the folders that a process claimed."""
-    for name, owner in folders().items():
+    for name, owner in owners().items():
         if owner["pid"] == pid:
             remove(FOLDERS.absolute() / name)
 

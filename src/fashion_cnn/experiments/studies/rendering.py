@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from fashion_cnn.comparison.words import kernel_size
 from fashion_cnn.core.outputs import output_file, output_folder
 from fashion_cnn.core.params import Params
-from fashion_cnn.experiments.claims import Judged
-from fashion_cnn.experiments.studies import Changes, Study
-from fashion_cnn.experiments.summary import LEVEL, PASSES, Network, Summary
+from fashion_cnn.experiments.studies.claims import Judged
+from fashion_cnn.experiments.studies.definitions import Changes, Study
+from fashion_cnn.experiments.studies.summary import LEVEL, PASSES, Network, Summary
 from fashion_cnn.reporting import style
 from fashion_cnn.reporting.language import Language, flat
 

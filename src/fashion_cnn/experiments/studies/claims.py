@@ -8,7 +8,7 @@ import numpy as np
 from fashion_cnn.comparison import arms, claims, words
 from fashion_cnn.core.fashion_mnist import IMAGE_SHAPE
 from fashion_cnn.core.results import Result
-from fashion_cnn.experiments.studies import Point
+from fashion_cnn.experiments.studies.definitions import Point
 from fashion_cnn.reporting.language import Language
 
 

@@ -16,9 +16,9 @@ from fashion_cnn.core import results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS, Params
 from fashion_cnn.core.results import Result
-from fashion_cnn.experiments import recorded
-from fashion_cnn.experiments.recorded import Experiment
-from fashion_cnn.experiments.studies import Point, Study
+from fashion_cnn.experiments.studies import recorded
+from fashion_cnn.experiments.studies.definitions import Point, Study
+from fashion_cnn.experiments.studies.recorded import Experiment
 
 LEVEL: Final = 0.05  # the chance that any difference of a study is told although there is none
 PASSES: Final = 3  # a training step costs about three forward passes: the backward pass counts two

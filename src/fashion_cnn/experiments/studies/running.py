@@ -21,13 +21,13 @@ from typing import Final, NamedTuple
 from ruamel.yaml import YAML
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.experiments import clones, pipeline, recorded
-from fashion_cnn.experiments.commands import dvc, git
+from fashion_cnn.experiments import freshness, pipeline
+from fashion_cnn.experiments.commands import git
 from fashion_cnn.experiments.pipeline import Stage
-from fashion_cnn.experiments.recorded import METRICS, TARGET, Experiment
-from fashion_cnn.experiments.studies import Point
+from fashion_cnn.experiments.studies import folders, recorded
+from fashion_cnn.experiments.studies.definitions import Point
+from fashion_cnn.experiments.studies.recorded import METRICS, TARGET, Experiment
 
-RESULTS: Final = Path("reports/studies")  # the only thing that may be uncommitted
 ATTEMPTS: Final = 3
 LINES_SHOWN: Final = 8  # of the log of a run that failed
 POLL_SECONDS: Final = 0.2
@@ -35,31 +35,9 @@ REPORT_SECONDS: Final = 60
 LOCK_MILLISECONDS: Final = 60_000  # that git waits for whoever holds its references
 
 
-def committed_state() -> str:
-    """The commit that the working tree is.
-
-    Raises:
-        UserError: this is not a whole clone, or something is not committed: a run would be of something else.
-    """
-    if not Path(".dvc").is_dir():
-        raise UserError(f"{Path.cwd()}: not a DVC repository; run from the repository's folder")
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        raise UserError("this clone is shallow, and experiments need the history; run: git fetch --unshallow")
-    changed = [line[3:] for line in git("status", "--porcelain", "--", ".", f":!{RESULTS}").splitlines()]
-    if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise UserError(f"not committed: {', '.join(changed[:3])}{more}; a study runs a commit: commit or stash first")
-    return head()
-
-
-def head() -> str:
-    """The commit that is checked out."""
-    return git("rev-parse", "HEAD").strip()
-
-
 def stages() -> dict[str, Stage]:
     """The stages that lead to a point's target."""
-    return pipeline.stages(YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8")), TARGET)
+    return pipeline.stages(pipeline.described(), TARGET)
 
 
 def result(
@@ -149,7 +127,7 @@ def run(points: Sequence[Point], commit: str, jobs: int) -> None:
     print(f"{len(points) - len(call.waiting)} of {len(points)} points have a result", flush=True)
     if not call.waiting:
         return
-    with clones.watched(), _stopping():
+    with folders.watched(), _stopping():
         prepare(call, [point for point in points if point not in call.waiting])
         reported = time.monotonic()
         alone = True
@@ -183,7 +161,7 @@ def _stopping() -> Iterator[None]:
         yield
     finally:
         on_any(signal.SIG_IGN)  # a second Ctrl-C would leave jobs behind
-        clones.remove_all_of(os.getpid())
+        folders.remove_all_of(os.getpid())
         on_any(signal.default_int_handler)
 
 
@@ -191,34 +169,32 @@ def prepare(call: Call, with_result: Sequence[Point]) -> None:
     """Bring what the commit itself has from the store, and note which stages need not run again."""
     for point in with_result:
         call.finished |= call.makes(point)
-    lock = recorded.yaml_at(call.commit, "dvc.lock").get("stages", {})
-    committed = {name: recorded.outputs({"stages": {name: lock.get(name, {})}}) for name in call.stages}
+    committed = Experiment("", call.commit, pipeline.lock_at(call.commit))
 
     def here(name: str) -> bool:
-        return bool(recorded.files(Experiment("", call.commit, committed[name]), committed[name]))
+        return name in committed.lock and bool(recorded.files(committed, committed.lock[name].outs))
 
-    with clones.temporary(call.commit) as folder:
-        environment = clones.environment(folder.parent)
-        status = json.loads(dvc("status", "--json", folder=folder, environment=environment))
+    with folders.temporary(call.commit) as cloned:
+        fresh = freshness.examine(cloned)
         try:
-            dvc("status", "--cloud", "--json", METRICS, folder=folder, environment=environment)
+            cloned.ask_store(METRICS)
             call.pull = True
             if not all(map(here, call.stages)):
-                dvc("fetch", "--quiet", "--with-deps", TARGET, folder=folder, environment=environment)
+                cloned.fetch("--with-deps", TARGET)
         except UserError as error:
             print(f"from the store: {error}; what is not in the cache is computed", flush=True)
-    stale = pipeline.unfinished(call.stages, status)
-    fingerprints = pipeline.fingerprints(call.stages, recorded.yaml_at(call.commit, "params.yaml"))
-    call.finished |= {fingerprints[name] for name in call.stages if name not in stale and here(name)}
-    call.lost = {name for name in call.stages if name in lock and not here(name)}
+    fingerprints = pipeline.fingerprints(call.stages, recorded.parameters(call.commit))
+    made = [name for name in call.stages if here(name)]
+    call.finished |= {fingerprints[name] for name in made if name not in (*fresh.stale, *fresh.downstream)}
+    call.lost = {name for name in call.stages if name in committed.lock and name not in made}
 
 
 def start(call: Call, point: Point) -> None:
     """Start a point, unless what is new in it is being made already: then it waits, and finds it made."""
     new = call.makes(point) - call.finished
-    with clones.lock():
-        clones.sweep()
-        others = clones.folders()
+    with folders.lock():
+        folders.sweep()
+        others = folders.owners()
         if point.experiment in others or any(new.intersection(other.get("new", [])) for other in others.values()):
             return
         call.waiting.remove(point)
@@ -226,16 +202,16 @@ def start(call: Call, point: Point) -> None:
             call.finished |= call.makes(point)
             print(f"{point.experiment}: another call has made it", flush=True)
             return
-        folder = clones.claim(point.experiment, new=sorted(new))
-    clone = clones.clone(call.commit, folder)
-    _forget(call.lost, clone / "dvc.lock")
+        folder = folders.claim(point.experiment, new=sorted(new))
+    cloned = folders.clone_into(folder, call.commit)
+    _forget(call.lost, cloned.folder / pipeline.LOCK)
     changes = [f"--set-param={name}={_hydra(value)}" for name, value in point.changes.items()]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", point.experiment, *changes, TARGET]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command + (["--pull"] if call.pull else []),
-            cwd=clone,
-            env=clones.environment(folder),
+            cwd=cloned.folder,
+            env=cloned.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -278,7 +254,7 @@ def finish(call: Call, ended: Run) -> None:
             call.waiting.insert(0, point)
         else:
             call.failed.append(point.experiment)
-    clones.remove(ended.folder)
+    folders.remove(ended.folder)
 
 
 def _collected(call: Call, ended: Run) -> bool:

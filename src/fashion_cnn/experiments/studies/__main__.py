@@ -1,4 +1,4 @@
-"""Named studies: python -m fashion_cnn.experiments.study run | status | share."""
+"""Named studies: python -m fashion_cnn.experiments.studies run | status | share."""
 
 from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
 
@@ -7,15 +7,20 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.experiments import clones, recorded, running, studies
-from fashion_cnn.experiments.commands import dvc, git
-from fashion_cnn.experiments.recorded import Experiment
-from fashion_cnn.experiments.running import RESULTS
-from fashion_cnn.experiments.studies import Study
+from fashion_cnn.core.params import ARMS
+from fashion_cnn.experiments import pipeline
+from fashion_cnn.experiments.commands import dvc, git, working_commit
+from fashion_cnn.experiments.studies import definitions, folders, recorded, running
+from fashion_cnn.experiments.studies.definitions import Study
+from fashion_cnn.experiments.studies.recorded import Experiment
 
-INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+INTERRUPTED: Final = 130  # as shells have it: 128 and the number of SIGINT
+
+RESULTS: Final = Path("reports/studies")  # the only thing that may be uncommitted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fashion_cnn.experiments.study", description="Named studies. docs/experiments.md explains them."
+        prog="python -m fashion_cnn.experiments.studies",
+        description="Named studies. docs/experiments.md explains them.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {
@@ -64,10 +70,10 @@ def run(name: str, points: list[str], jobs: str) -> None:
     Raises:
         UserError: something is not as it must be, and nothing was started; or a point failed too often.
     """
-    chosen, selected = studies.select(studies.load(), name, points)
+    chosen, selected = definitions.select(definitions.load(), name, points)
     if not jobs.isdecimal() or int(jobs) < 1:
         raise UserError(f"JOBS={jobs} is not allowed; allowed: a whole number from 1")
-    commit = running.committed_state()
+    commit = working_commit("a study", "--", ".", f":!{RESULTS}")
     _found(chosen, commit)  # what is in the way of a result is said before anything runs
     running.run(selected, commit, int(jobs))
     report(chosen, _found(chosen, commit))
@@ -76,11 +82,11 @@ def run(name: str, points: list[str], jobs: str) -> None:
 def report(chosen: Study, found: Mapping[str, Experiment]) -> None:
     """Print the table of the points that have a result; where all have one, write the study's result."""
     # They draw, which takes a second to import.
-    from fashion_cnn.experiments import claims, rendering, summary  # noqa: PLC0415
+    from fashion_cnn.experiments.studies import claims, rendering, summary  # noqa: PLC0415
 
     there = chosen._replace(points=[point for point in chosen.points if point.name in found])
     read = {name: summary.read(experiment) for name, experiment in found.items()}
-    summarized = summary.summarize(there, read, recorded.code(next(iter(found.values())).commit))
+    summarized = summary.summarize(there, read, pipeline.code(next(iter(found.values())).lock, ARMS))
     arms = {name: of_point for name, (of_point, _) in read.items()}
     judged = claims.judge(there.points, arms) if chosen.claims else []
     print(f"\n{rendering.short(there, summarized, judged)}")
@@ -88,7 +94,7 @@ def report(chosen: Study, found: Mapping[str, Experiment]) -> None:
     if missing := [point.name for point in chosen.points if point.name not in found]:
         print(f"Without a result: {', '.join(missing)}. {folder} is written when every point has one.")
         return
-    with clones.lock():  # another call may write the same
+    with folders.lock():  # another call may write the same
         rendering.write(folder, chosen, summarized, judged)
         rendering.index(RESULTS)
     print(f"The result is {folder}. Commit it; make share NAME={chosen.name} gives others the experiments.")
@@ -103,13 +109,13 @@ def _found(chosen: Study, commit: str) -> dict[str, Experiment]:
 
 def status() -> None:
     """Print each study's points, and what runs."""
-    commit, stages, jobs = running.head(), running.stages(), clones.folders()
-    for chosen in studies.load().values():
+    commit, stages, jobs = git("rev-parse", "HEAD").strip(), running.stages(), folders.owners()
+    for chosen in definitions.load().values():
         words = []
         for point in chosen.points:
-            if point.experiment in jobs and clones.alive(jobs[point.experiment]):
+            if point.experiment in jobs and folders.alive(jobs[point.experiment]):
                 minutes = (time.time() - jobs[point.experiment]["since"]) / 60
-                stage = running.current_stage(clones.FOLDERS / point.experiment / "log")
+                stage = running.current_stage(folders.FOLDERS / point.experiment / "log")
                 words.append(f"{point.name} runs ({stage}, {minutes:.0f} min)")
             elif running.result(point, commit, stages, recorded.files):
                 words.append(f"{point.name} done")
@@ -121,11 +127,11 @@ def status() -> None:
 
 def share(name: str) -> None:
     """Push a study's experiments to git's remote, their results and the run cache to the store."""
-    chosen, _ = studies.select(studies.load(), name)
+    chosen, _ = definitions.select(definitions.load(), name)
     remotes = git("remote").split()
     if not remotes:
         raise UserError("there is no git remote to share with; add one: git remote add origin URL")
-    found = _found(chosen, running.head())
+    found = _found(chosen, git("rev-parse", "HEAD").strip())
     if missing := [point.name for point in chosen.points if point.name not in found]:
         raise UserError(f"{name} has no result yet of {', '.join(missing)}; run: make study NAME={name}")
     remote = "origin" if "origin" in remotes else remotes[0]

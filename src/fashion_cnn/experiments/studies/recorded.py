@@ -1,18 +1,18 @@
 """What a DVC experiment recorded: its git reference, its dvc.lock, and the files of its outputs from DVC's cache."""
 
-import json
+import contextlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ruamel.yaml import YAML
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.core.params import ARMS
-from fashion_cnn.experiments import clones, pipeline
-from fashion_cnn.experiments.commands import dvc, git
-from fashion_cnn.experiments.pipeline import Stage
-from fashion_cnn.experiments.studies import Point
+from fashion_cnn.experiments import clone, pipeline
+from fashion_cnn.experiments.commands import file_at, git
+from fashion_cnn.experiments.pipeline import Lock, Stage
+from fashion_cnn.experiments.studies import folders
+from fashion_cnn.experiments.studies.definitions import Point
 
 REFERENCES: Final = "refs/exps"
 TARGET: Final = "compare"  # where a point ends: a study never deploys
@@ -22,11 +22,11 @@ VARIES: Final = {"params.yaml", "dvc.lock"}  # what an experiment's commit chang
 
 
 class Experiment(NamedTuple):
-    """An experiment that fits a point: its reference, its commit, and the outputs that its dvc.lock names."""
+    """An experiment that fits a point: its reference, its commit, and its dvc.lock."""
 
     reference: str
     commit: str
-    outputs: dict[str, str]
+    lock: Lock
 
 
 def reference(baseline: str, experiment: str) -> str:
@@ -80,37 +80,19 @@ def _difference(experiment: str, baseline: str, point: Point) -> str | None:
     """How the commit of an experiment is something else than the point; None where it is not."""
     if other := set(git("diff", "--name-only", baseline, experiment).splitlines()) - VARIES:
         return f"changes {min(other)}"
-    if yaml_at(experiment, "params.yaml") != point.parameters:
+    if parameters(experiment) != point.parameters:
         return "has other parameters than the point of that name"
     return None
 
 
 def _complete(name: str, commit: str, point: Point, stages: Mapping[str, Stage]) -> Experiment | None:
-    lock = yaml_at(commit, "dvc.lock")
-    if not pipeline.of_these_parameters(stages, lock, point.parameters):
-        return None
-    return Experiment(name, commit, outputs(lock))
+    lock = pipeline.lock_at(commit)
+    return Experiment(name, commit, lock) if pipeline.of_these_parameters(stages, lock, point.parameters) else None
 
 
-def yaml_at(commit: str, path: str) -> Any:
-    """A YAML file of a commit; empty where the commit has none."""
-    if not git("ls-tree", "--name-only", commit, path):
-        return {}
-    return YAML(typ="safe", pure=True).load(git("show", f"{commit}:{path}"))
-
-
-def code(commit: str) -> dict[str, str]:
-    """What decided an experiment's networks beside parameters and images: paths to digests, as dvc.lock has them."""
-    lock = yaml_at(commit, "dvc.lock")
-    made = outputs(lock)
-    read = [dep for arm in ARMS for dep in lock["stages"][arm]["deps"]]
-    return {dep["path"]: dep["md5"] for dep in read if dep["path"] not in made}
-
-
-def outputs(lock: Mapping[str, Any]) -> dict[str, str]:
-    """Each output of a dvc.lock and its digest; that of a folder ends in .dir."""
-    stages = lock.get("stages", {}).values()
-    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", []) if "md5" in out}
+def parameters(commit: str) -> dict[str, Any]:
+    """The params.yaml of a commit."""
+    return YAML(typ="safe", pure=True).load(file_at(commit, pipeline.PARAMETERS))
 
 
 def files(found: Experiment, wanted: Iterable[str]) -> dict[str, Path] | None:
@@ -122,34 +104,16 @@ def files(found: Experiment, wanted: Iterable[str]) -> dict[str, Path] | None:
 
     Returns:
         None where the cache lacks one of them.
-
-    Source: dvc.org/doc/user-guide/project-structure/internal-files, "Structure of the cache directory".
     """
+    cache = clone.cache()
     located: dict[str, Path] = {}
     for path in wanted:
-        output = next((one for one in found.outputs if PurePosixPath(path).is_relative_to(one)), None)
-        if output is None or not (listed := _listed(output, found.outputs[output])):
+        written = pipeline.written(found.lock, path, lambda digest: clone.read(digest, cache))
+        places = {file: clone.place(digest, cache) for file, digest in written.items()}
+        if not places or not all(place.is_file() for place in places.values()):
             return None
-        inside = {one: place for one, place in listed.items() if PurePosixPath(one).is_relative_to(path)}
-        if not inside or not all(place.exists() for place in inside.values()):
-            return None
-        located |= inside
+        located |= places
     return located
-
-
-def _listed(output: str, digest: str) -> dict[str, Path]:
-    """The files of an output and their places in the cache; none where the cache lacks the folder's list."""
-    if not digest.endswith(".dir"):
-        return {output: _cached(digest)}
-    try:
-        entries = json.loads(_cached(digest).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return {f"{output}/{entry['relpath']}": _cached(entry["md5"]) for entry in entries}
-
-
-def _cached(digest: str) -> Path:
-    return clones.cache() / "files" / "md5" / digest[:2] / digest[2:]
 
 
 def bring(found: Experiment, wanted: Iterable[str]) -> dict[str, Path] | None:
@@ -157,9 +121,6 @@ def bring(found: Experiment, wanted: Iterable[str]) -> dict[str, Path] | None:
     wanted = list(wanted)
     if (here := files(found, wanted)) is not None:
         return here
-    with clones.temporary(found.commit) as folder:
-        try:
-            dvc("fetch", "--quiet", *wanted, folder=folder, environment=clones.environment(folder.parent))
-        except UserError:
-            return None
+    with folders.temporary(found.commit) as cloned, contextlib.suppress(UserError):
+        cloned.fetch(*wanted)
     return files(found, wanted)

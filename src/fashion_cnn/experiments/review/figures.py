@@ -13,7 +13,7 @@ from fashion_cnn.comparison import statistics
 from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES
 from fashion_cnn.core.results import Result
-from fashion_cnn.experiments.evidence import ArmChange, Review
+from fashion_cnn.experiments.review.evidence import ArmChange, Review
 from fashion_cnn.reporting import style
 from fashion_cnn.reporting.language import Language
 

@@ -3,6 +3,7 @@
 Nothing is trained, no data set is pulled.
 """
 
+import contextlib
 import json
 import tempfile
 import zipfile
@@ -21,15 +22,13 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.core.params import ARMS
 from fashion_cnn.core.results import Result
-from fashion_cnn.experiments import clone as clones
-from fashion_cnn.experiments import freshness, significance
-from fashion_cnn.experiments import lock as locks
+from fashion_cnn.experiments import clone, freshness, pipeline, provenance
 from fashion_cnn.experiments.clone import Clone
-from fashion_cnn.experiments.commands import git
+from fashion_cnn.experiments.commands import git, working_commit
 from fashion_cnn.experiments.freshness import Freshness
-from fashion_cnn.experiments.lock import Difference, Lock
-from fashion_cnn.experiments.provenance import RECORD
-from fashion_cnn.experiments.significance import Change
+from fashion_cnn.experiments.pipeline import Difference, Lock
+from fashion_cnn.experiments.review import significance
+from fashion_cnn.experiments.review.significance import Change
 from fashion_cnn.reporting.language import flat
 
 HEADLINE: Final = "reports/metrics.json"
@@ -166,19 +165,12 @@ def commits(base: str) -> tuple[str, str]:
     Raises:
         UserError: there is none of these; the clone is shallow; files differ from what is committed.
     """
-    if not Path(".dvc").is_dir():
-        raise UserError(f"{Path.cwd()}: not a DVC repository; run from the root of the clone")
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        raise UserError("this clone is shallow, so it lacks the commit that both sides share; git fetch --unshallow")
-    if edited := git("status", "--porcelain", "--untracked-files=no").split("\n")[:-1]:
-        names = ", ".join(line[3:] for line in edited[:3]) + (", …" if len(edited) > 3 else "")
-        raise UserError(f"uncommitted changes in {names}: a review is of a commit; commit or stash them")
+    head = working_commit("a review", "--untracked-files=no")
     try:
         of_base = git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}").strip()
     except UserError:
         remedy = "git fetch, or name another: make review BASE=main"
         raise UserError(f"BASE={base}: no such commit here; {remedy}") from None
-    head = git("rev-parse", "HEAD").strip()
     try:
         return git("merge-base", of_base, head).strip(), head
     except UserError:
@@ -192,7 +184,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
         base: the commit to compare with.
         head: the commit under review.
     """
-    with clones.clone(head) as cloned:
+    with clone.temporary(head) as cloned:
         try:
             store = Store(cloned.not_in_store(), None)
         except UserError as error:
@@ -208,7 +200,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
     same_images = before.test_images == after.test_images if known else None
     twin = _twin(before, after)
     arms, not_compared = _arms(before, after, same_images, twin, seeds)
-    causes = locks.differences(before.lock, after.lock)
+    causes = pipeline.differences(before.lock, after.lock)
     return (
         Review(
             base,
@@ -216,7 +208,7 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
             fresh,
             store,
             same_images,
-            locks.changed(before.parameters, after.parameters),
+            pipeline.changed(before.parameters, after.parameters),
             _metrics(before.metrics, after.metrics) if same_images else {},
             arms,
             not_compared,
@@ -234,13 +226,14 @@ def gather(base: str, head: str) -> tuple[Review, Side, Side, Images | None]:
 
 def _side(cloned: Clone, *, fetch: bool) -> Side:
     """Read the commit that is checked out in the clone."""
-    lock = freshness.read_lock(cloned)
+    lock = pipeline.lock_at("HEAD", cloned.folder)
     wanted = [HEADLINE, TEST_IMAGES, *(f"models/{arm}/{name}" for arm in ARMS for name in OF_AN_ARM)]
-    lacking = [path for path in wanted if locks.producers(lock, path) and not _content(cloned, lock, path)]
+    lacking = [path for path in wanted if pipeline.producers(lock, path) and not _content(cloned, lock, path)]
     if fetch and lacking:
-        cloned.fetch(lacking)
+        with contextlib.suppress(UserError):  # what the store has of them was brought
+            cloned.fetch(*lacking)
     headline = _content(cloned, lock, HEADLINE)
-    file = cloned.folder / locks.PARAMETERS
+    file = cloned.folder / pipeline.PARAMETERS
     parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
     others = {name: value for stage in lock.values() for name, value in stage.params.items() if ":" in name}
     arms = {arm: _result(cloned, lock, arm) for arm in ARMS}
@@ -249,21 +242,21 @@ def _side(cloned: Clone, *, fetch: bool) -> Side:
         parameters | others,
         flat(json.loads(headline)) if headline else {},
         {arm: result for arm, result in arms.items() if result},
-        _processors(cloned.folder / RECORD, lock),
-        locks.digest_of(lock, TEST_IMAGES, cloned.read) or _read_digest(lock, TEST_IMAGES),
+        _processors(cloned.folder / provenance.RECORD, lock),
+        pipeline.written(lock, TEST_IMAGES, cloned.read).get(TEST_IMAGES) or _read_digest(lock, TEST_IMAGES),
     )
 
 
 def _processors(record: Path, lock: Lock) -> dict[str, str]:
     """The processors that `make repro` noted, of those arms whose results are still the noted ones."""
     noted = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    written = {arm: digest for arm in ARMS if arm in lock for digest in lock[arm].outs.values()}
+    written = provenance.results(provenance.arms_of(lock))
     return {arm: noted["processor"] for arm, digest in noted.get("results", {}).items() if written.get(arm) == digest}
 
 
 def _content(cloned: Clone, lock: Lock, path: str) -> bytes | None:
     """A file that a stage wrote, where it is at hand."""
-    digest = locks.digest_of(lock, path, cloned.read)
+    digest = pipeline.written(lock, path, cloned.read).get(path)
     return cloned.read(digest) if digest else None
 
 
@@ -302,10 +295,10 @@ def _seeds(folder: Path, after: Side) -> Seeds | None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        changed = locks.changed(found["parameters"], after.parameters)
+        changed = pipeline.changed(found["parameters"], after.parameters)
         return Seeds(
             {network["arm"]: network["accuracies"] for network in found["networks"]},
-            found["code"] != locks.code(after.lock, ARMS),
+            found["code"] != pipeline.code(after.lock, ARMS),
             [name for name in changed if name in found["parameters"] and name != "train.seeds"],
         )
     except (KeyError, TypeError, ValueError):
@@ -375,7 +368,7 @@ def _metrics(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, t
     if not before or not after:
         return {}
     always = {name: (before[name], after[name]) for name in after if name.endswith(".test_accuracy") and name in before}
-    either = locks.changed(before, after) | always
+    either = pipeline.changed(before, after) | always
     return {name: either[name] for name in [*before, *(set(after) - set(before))] if name in either}
 
 

@@ -88,13 +88,32 @@ def test_networks_that_a_study_calls_equal_are_equal_within_a_quarter_of_a_perce
         assert convolutional(tuple(cut.changes["cnn.filters"]), 5)[at] == pytest.approx(wanted, rel=0.0025)
 
 
-def test_a_point_of_the_kernel_sweep_shares_all_but_its_candidate_with_the_defaults(
-    committed: dict[str, Study], defaults: dict[str, Any]
-) -> None:
-    usual = pipeline.fingerprints(PIPELINE, defaults)
-    for point in committed["kernel-sweep"].points:
-        new = {name for name, made in pipeline.fingerprints(PIPELINE, point.parameters).items() if usual[name] != made}
-        assert new == (set() if point.name == "3" else {"candidate", "compare"})
+def test_studies_share_their_runs(committed: dict[str, Study], defaults: dict[str, Any]) -> None:
+    def made(study: str, point: str) -> dict[str, str]:
+        (parameters,) = [one.parameters for one in committed[study].points if one.name == point]
+        return pipeline.fingerprints(PIPELINE, parameters)
+
+    seeds = made("five-seeds", "0-to-4")
+    assert made("kernel-sweep", "3") == made("equal-parameters", "3x3") == made("permuted-pixels", "in-place") == seeds
+    assert made("kernel-sweep", "5") == made("equal-parameters", "5x5") == made("equal-compute", "5x5")
+    assert made("kernel-sweep", "1") == made("claims", "1x1")
+    assert made("permuted-pixels", "permuted") == made("claims", "permuted")
+    for point in ("1", "2", "4", "5", "7"):
+        assert {name for name, one in made("kernel-sweep", point).items() if one != seeds[name]} == {
+            "candidate",
+            "compare",
+        }
+
+    trained = {
+        made(study.name, point.name)[arm]: point.parameters["train"]["seeds"]
+        for study in committed.values()
+        if study.name in ("five-seeds", "claims", "permuted-pixels", "equal-parameters", "kernel-sweep")
+        for point in study.points
+        for arm in ARMS
+        if arm != "candidate" or point.parameters["kernel"] not in (3, 5)  # which reuses another arm's result
+    }
+    committed_ones = pipeline.fingerprints(PIPELINE, defaults).values()
+    assert sum(seeds for one, seeds in trained.items() if one not in committed_ones) == 61, "experiments.yaml says so"
 
 
 def test_a_limit_on_the_data_is_new_to_every_stage_after_fetch(
@@ -107,12 +126,12 @@ def test_a_limit_on_the_data_is_new_to_every_stage_after_fetch(
     assert list(PIPELINE)[-1] == "compare", "a study never deploys"
 
 
-def test_a_lock_is_that_of_its_parameters_alone(committed: dict[str, Study], defaults: dict[str, Any]) -> None:
+def test_a_lock_is_that_of_its_parameters_alone(committed: dict[str, Study]) -> None:
+    three, seven = (point for point in committed["kernel-sweep"].points if point.name in ("3", "7"))
     lock = {
-        name: Locked("run", {}, pipeline.values_read(stage, defaults) | {"pyproject.toml:pins": []}, {})
+        name: Locked("run", {}, pipeline.values_read(stage, three.parameters) | {"pyproject.toml:pins": []}, {})
         for name, stage in PIPELINE.items()
     }
-    three, seven = (point for point in committed["kernel-sweep"].points if point.name in ("3", "7"))
     assert pipeline.of_these_parameters(PIPELINE, lock, three.parameters)
     assert not pipeline.of_these_parameters(PIPELINE, lock, seven.parameters)
     del lock["eda"]
@@ -245,6 +264,20 @@ def test_the_written_result_is_the_same_bytes_each_time_and_says_what_was_found(
     assert "kernel" not in content["parameters"], "it differs between the points"
     assert content["code"] == {"src/fashion_cnn/training": "abc"}
     assert [network["accuracy"] for network in content["networks"]] == [0.8, 0.9]
+
+
+def test_where_some_points_have_one_seed_it_is_said_of_which_that_is(defaults: dict[str, Any]) -> None:
+    sweep = study_of({"1": {"kernel": 1}, "7": {"kernel": 7}, "9": {"kernel": 9, "train.seeds": 1}}, defaults)
+    found = {
+        "1": planted({"candidate": first([800] * 5, 1000)}),
+        "7": planted({"candidate": first([900, 901, 899, 902, 898], 1000)}),
+        "9": planted({"candidate": first([905], 1000)}),
+    }
+    summarized = summary.summarize(sweep, found, {})
+    told_of = "2 of 3 differences can be told, 1 of them of trained networks alone (one seed says nothing of others)."
+    assert rendering.answer(summarized) == told_of
+    assert "Trained once (9): " in rendering.short(sweep, summarized, [])
+    assert rendering.figure(sweep, summarized).axes[0].get_xlabel() == "kernel"
 
 
 def test_the_list_of_studies_names_those_that_have_a_result(tmp_path: Path, defaults: dict[str, Any]) -> None:

@@ -82,14 +82,18 @@ def answer(summary: Summary) -> str:
     """How many of the differences can be told, and of what that is said."""
     if not summary.differences:
         return "One network: nothing to compare."
-    told, looked_at = sum(one.told for one in summary.differences), len(summary.differences)
-    once = " (of these trained networks: one seed says nothing of others)" if _once(summary) else ""
-    return f"{told} of {looked_at} differences can be told{once}."
+    told = [one for one in summary.differences if one.told]
+    once = [one for one in told if one.seed_interval is None]
+    found = f"{len(told)} of {len(summary.differences)} differences can be told"
+    if all(one.seed_interval is None for one in summary.differences):
+        return f"{found} (of these trained networks: one seed says nothing of others)."
+    of_them = f", {len(once)} of them of trained networks alone (one seed says nothing of others)" if once else ""
+    return f"{found}{of_them}."
 
 
-def _once(summary: Summary) -> bool:
-    """Whether a network was trained once, so that what another seed would give is not known."""
-    return any(network.seeds == 1 for network in summary.networks)
+def _once(summary: Summary) -> list[str]:
+    """The points whose networks were trained once, so that what another seed would give is not known."""
+    return list(dict.fromkeys(network.point for network in summary.networks if network.seeds == 1))
 
 
 def networks(study: Study, summary: Summary) -> str:
@@ -195,10 +199,11 @@ def notes(study: Study, summary: Summary) -> str:
             "and the interval of the seeds, where there are several, leaves 0 out. "
             f"Intervals of differences are at {each}."
         )
-    if _once(summary):
+    if once := _once(summary):
+        whose = "" if len(once) == len(study.points) else f" ({', '.join(once)})"
         lines.append(
-            "Trained once: another seed gives another network, and only several seeds (`train.seeds`) show how much "
-            "that changes."
+            f"Trained once{whose}: another seed gives another network, and only several seeds (`train.seeds`) show how "
+            "much that changes."
         )
     for environment, points in _environments(summary).items():
         whose = "" if len(_environments(summary)) == 1 else f" ({', '.join(points)})"
@@ -266,10 +271,9 @@ def figure(study: Study, summary: Summary) -> Figure:
 
 
 def _ordered(study: Study) -> str:
-    """The one parameter that all points vary, where there is one and its values are numbers; else nothing."""
-    varied = [point.varied for point in study.points]
-    names = {name for changes in varied for name in changes}
-    values = [value for changes in varied for value in changes.values()]
+    """The one parameter that all points vary, where its values are numbers, seeds left out; else nothing."""
+    varied = [(name, value) for point in study.points for name, value in point.varied.items() if name != "train.seeds"]
+    names, values = {name for name, _ in varied}, [value for _, value in varied]
     numbers = all(isinstance(value, int | float | None) and not isinstance(value, bool) for value in values)
     return names.pop() if len(names) == 1 and len(study.points) > 1 and numbers else ""
 

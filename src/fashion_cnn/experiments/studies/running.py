@@ -30,7 +30,7 @@ from fashion_cnn.experiments.studies.recorded import METRICS, TARGET, Experiment
 
 ATTEMPTS: Final = 3
 LINES_SHOWN: Final = 8  # of the log of a run that failed
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.5
 REPORT_SECONDS: Final = 60
 LOCK_MILLISECONDS: Final = 60_000  # that git waits for whoever holds its references
 

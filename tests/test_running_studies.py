@@ -156,30 +156,39 @@ def quick(original: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         path.unlink()
 
 
-def test_a_study_that_is_stopped_and_killed_goes_on_and_two_calls_share_the_rest(
-    quick: Quick, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (quick.control / "hold-candidate").touch()
+def at_the_candidate(quick: Quick, times: int) -> bool:
+    return sum(line.startswith("candidate") for line in quick.ran()) == times
 
-    def at_the_candidate(times: int) -> bool:
-        return sum(line.startswith("candidate") for line in quick.ran()) == times
 
+def interrupt_a_study(quick: Quick) -> None:
+    """Ctrl-C half-way: nothing is left."""
     stopped = quick.study("run", "sizes", "--jobs", "2")
-    wait_for(lambda: at_the_candidate(1))
+    wait_for(lambda: at_the_candidate(quick, 1))
     assert quick.left() != []
     stopped.send_signal(signal.SIGINT)
     status, output = finished(stopped)
     assert status == 130
     assert output.splitlines()[-1] == "interrupted; no job is left, and the same command goes on"
-    assert (quick.left(), quick.experiments()) == ([], set())
+    assert quick.untouched()
 
+
+def kill_a_study(quick: Quick) -> None:
+    """SIGKILL of the call and of what it runs: nothing is left, a moment later."""
     killed = quick.study("run", "sizes", "--jobs", "2")
-    wait_for(lambda: at_the_candidate(2))
+    wait_for(lambda: at_the_candidate(quick, 2))
     executor = executor_of(killed)
     killed.kill()
     executor.kill()
     wait_for(lambda: quick.left() == [])
     killed.communicate()
+
+
+def test_a_study_that_is_stopped_and_killed_goes_on_and_two_calls_share_the_rest(
+    quick: Quick, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (quick.control / "hold-candidate").touch()
+    interrupt_a_study(quick)
+    kill_a_study(quick)
 
     quick.run("git", "pack-refs", "--all")
     held = quick.folder / ".git" / "packed-refs.lock"
@@ -187,7 +196,7 @@ def test_a_study_that_is_stopped_and_killed_goes_on_and_two_calls_share_the_rest
     release = threading.Timer(5, held.unlink)
 
     def go_on_once_a_job_has_started() -> None:
-        wait_for(lambda: at_the_candidate(3))
+        wait_for(lambda: at_the_candidate(quick, 3))
         release.start()
         (quick.control / "hold-candidate").unlink()
 

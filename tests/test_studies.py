@@ -198,13 +198,13 @@ def test_equal_networks_are_told_apart_in_at_most_one_study_of_twenty() -> None:
         equal = {("point", f"{arm}"): drawn(0.85, 500, 10 * repetition + arm) for arm in range(3)}
         differences = summary.compare(equal, dict.fromkeys(equal, labels))
         false += any(one.told for one in differences)
-        if repetition < 60:
+        if repetition < 20:
             better = equal | {("point", "better"): drawn(0.97, 500, 10 * repetition + 9)}
             differences = summary.compare(better, dict.fromkeys(better, labels))
             true += all(one.told for one in differences if one.first[1] == "better")
     assert false <= 19
     # 12 points on 500 images are 6.9 standard errors, and 2.7 tell them: missed less than once in 10,000.
-    assert true == 60
+    assert true == 20
 
 
 def test_points_with_other_limits_and_seeds_are_compared_on_what_they_share(defaults: dict[str, Any]) -> None:

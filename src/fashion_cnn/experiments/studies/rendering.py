@@ -159,7 +159,7 @@ def differences(study: Study, summary: Summary) -> str:
     def name(network: tuple[str, str]) -> str:
         return f"{network[0]}, {labels[network]}" if several else network[0]
 
-    heads = ["minus", "", "points", "other test images could make it", "other seeds could make it", "p", "told"]
+    heads = ["network", "minus", "points", "other test images could make it", "other seeds could make it", "p", "told"]
     rows = [
         [
             name(one.first),
@@ -174,7 +174,7 @@ def differences(study: Study, summary: Summary) -> str:
         ]
         for one in summary.differences
     ]
-    return "## Differences\n\n" + _table(["network", "minus", *heads[2:]], rows, words=2)
+    return "## Differences\n\n" + _table(heads, rows, words=2)
 
 
 def claims(judged: Sequence[Judged]) -> str:

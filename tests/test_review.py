@@ -27,7 +27,7 @@ from fashion_cnn.experiments.commands import dvc, git
 from fashion_cnn.experiments.review import __main__ as review
 from fashion_cnn.experiments.review import evidence
 from fashion_cnn.ingest import splits
-from fashion_cnn.localcloud import s3
+from fashion_cnn.localcloud import connection, s3
 from support import results as planted
 from support.repository import random_images
 
@@ -115,10 +115,6 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "down"], check=True)
 
 
-def connect(folder: Path, *options: str) -> None:
-    subprocess.run([sys.executable, "-m", "fashion_cnn.localcloud", "connect", *options], cwd=folder, check=True)
-
-
 @pytest.fixture(scope="module")
 def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The author's repository: the working tree with planted results and what another seed changes."""
@@ -127,7 +123,8 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(folder / "reports/studies", ignore_errors=True)
     git("init", "--quiet", "--initial-branch=main", folder=folder)
-    connect(folder, "--port", str(free_ports()))
+    connect = [sys.executable, "-m", "fashion_cnn.localcloud", "connect", "--port", str(free_ports())]
+    subprocess.run(connect, cwd=folder, check=True)
     plant(folder)
     seeds = {
         "networks": [{"arm": arm, "accuracies": [0.849, 0.850, 0.851, 0.848, 0.852]} for arm in TRAINED[:3]],
@@ -193,7 +190,8 @@ def reviewer(author: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone, connected to the store, without any data."""
     folder = tmp_path_factory.mktemp("reviewer") / "clone"
     git("clone", "--quiet", str(author), str(folder))
-    connect(folder)
+    for name in ("config.local", connection.AWS_CONFIG.name):
+        shutil.copy(author / ".dvc" / name, folder / ".dvc")
     return folder
 
 

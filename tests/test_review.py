@@ -304,14 +304,6 @@ def test_other_output_of_equal_inputs_names_both_processors_and_a_lost_file_is_n
     assert "After: processor `Another`, instruction set `AVX512`, precision `mixed_bfloat16`" in row
 
 
-@pytest.fixture
-def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a workflow that does not get the secrets."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "")
-
-
-@pytest.mark.usefixtures("no_store")
 def test_results_on_other_test_images_are_not_compared(at: Callable[[Path, str], None], author: Path) -> None:
     at(author, "whole")
     told = review.write("limited")
@@ -325,12 +317,13 @@ def test_results_on_other_test_images_are_not_compared(at: Callable[[Path, str],
     ).read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("no_store")
 def test_without_the_store_what_lock_and_parameters_allow_is_said(
     author: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git("clone", "--quiet", "--branch", "rate", str(author), str(tmp_path / "fork"))
     monkeypatch.chdir(tmp_path / "fork")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "")  # as a workflow has the secrets that it does not get
     told = review.write("origin/main")
     assert told.store.unreachable
     assert told.passed

@@ -6,7 +6,6 @@ from fashion_cnn.core import process  # noqa: F401 (first: the tests, too, are n
 import copy
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,28 @@ settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
-def real_raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four real files of Fashion-MNIST, from the first source that has them; brought once for all processes."""
-    folder = (
-        tmp_path_factory.getbasetemp().parent / f"fashion-mnist-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}"
-    )
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-                download.fetch(Path(partial))
-                shutil.copytree(partial, folder)
-    return folder
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A named folder that one of the run's processes fills, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, partial = run / name, run / f"{name}.partial"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                fill(partial)
+                partial.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def real_raw_data(made_once: Callable[..., Path]) -> Path:
+    """The four real files of Fashion-MNIST, from the first source that has them."""
+    return made_once("fashion-mnist", download.fetch)
 
 
 @pytest.fixture
@@ -79,19 +89,19 @@ def prepared(workspace: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reports(made_once: Callable[..., Path]) -> Path:
     """What eda and compare write where the candidate is a network of its own, trained with two seeds."""
     from support.reports import make_reports, two_seeds
 
-    return make_reports(tmp_path_factory.mktemp("repository"), two_seeds())
+    return made_once("repository", lambda folder: make_reports(folder, two_seeds())) / "reports"
 
 
 @pytest.fixture(scope="session")
-def spanish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spanish(made_once: Callable[..., Path]) -> Path:
     """The same in Spanish."""
     from support.reports import make_reports, two_seeds
 
-    return make_reports(tmp_path_factory.mktemp("repositorio"), two_seeds(), "es")
+    return made_once("repositorio", lambda folder: make_reports(folder, two_seeds(), "es")) / "reports"
 
 
 @pytest.fixture
@@ -103,3 +113,8 @@ def repository(reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copytree(reports / "eda", tmp_path / "reports/eda")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes longest: the end-to-end story decides when a run of several processes ends."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")

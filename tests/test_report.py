@@ -132,12 +132,11 @@ def test_a_permuted_run_says_so_at_the_top(reports: Path) -> None:
     assert permuted.index('class="notice"') < permuted.index("<main>")
 
 
-@pytest.mark.parametrize("images", [1, 20])
-def test_a_handful_of_images_still_makes_a_report(images: int, tmp_path: Path) -> None:
+def test_a_single_image_still_makes_a_report(tmp_path: Path) -> None:
     arms = {
-        arm: result(drawn(0.7, images, seed), kernel)
+        arm: result(drawn(0.7, 1, seed), kernel)
         for seed, (arm, kernel) in enumerate(zip(ARMS, (None, 3, 5, 7), strict=True))
     }
-    page = page_of(make_reports(tmp_path, arms, test_images=images))
+    page = page_of(make_reports(tmp_path, arms, test_images=1))
     assert "supported</strong>" in page
     assert not re.search(r"\b(nan|NaN|None)\b", page)

@@ -28,7 +28,6 @@ def service(home: Path) -> dict[str, str]:
         "KERAS_MAX_STEPS_PER_EPOCH": "1",
         "MATPLOTLIBRC": str(home / "matplotlib"),
         "MPLBACKEND": "nonsense",
-        "PYTHONOPTIMIZE": "2",
         "PYTHONPATH": str(home / "foreign"),
         "PYTHONWARNINGS": "error",
         "TF_USE_LEGACY_KERAS": "1",

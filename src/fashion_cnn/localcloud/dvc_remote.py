@@ -1,5 +1,6 @@
 """DVC's S3 file system, which reaches the embedded store whatever AWS and network settings the person has."""
 
+import functools
 import os
 from functools import cached_property
 from pathlib import Path
@@ -26,14 +27,19 @@ class S3FileSystem(dvc_s3.S3FileSystem):
         """The connected file system."""
         if self.config.get("profile") != connection.PROFILE:
             return super().fs
-        filesystem = _EmbeddedS3(
-            session=_session(self.config["configpath"]),
-            endpoint_url=self.config["endpointurl"],
-            config_kwargs={"proxies": {}, "retries": {"total_max_attempts": 2}},
-            skip_instance_cache=True,
-        )
-        filesystem.connect()
-        return filesystem
+        return _connected(self.config["configpath"], self.config["endpointurl"])
+
+
+@functools.cache  # DVC asks for one for each of its lists, and connecting takes a third of a second
+def _connected(configuration: str, address: str) -> _EmbeddedS3:
+    filesystem = _EmbeddedS3(
+        session=_session(configuration),
+        endpoint_url=address,
+        config_kwargs={"proxies": {}, "retries": {"total_max_attempts": 2}},
+        skip_instance_cache=True,
+    )
+    filesystem.connect()
+    return filesystem
 
 
 def _session(configuration: str) -> AioSession:

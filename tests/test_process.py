@@ -89,7 +89,7 @@ def test_a_person_s_mistake_and_an_interruption_are_one_line() -> None:
 def test_commands_end_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
     command = " ".join([*LOCALCLOUD, "status", "--folder", str(tmp_path), "| head -1; echo ${PIPESTATUS[0]}"])
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.stdout.splitlines() == ["S3       not running", "3"]
+    assert done.stdout.splitlines() == ["S3       stopped; it starts by itself when needed", "3"]
     assert done.stderr == ""
 
 

@@ -226,7 +226,10 @@ def tar_of(path: Path, *members: tarfile.TarInfo) -> Path:
         (member("link", tarfile.LNKTYPE, target="1/saved_model.pb"), "link or a device"),
         (member("device", tarfile.CHRTYPE), "link or a device"),
         (member("pipe", tarfile.FIFOTYPE), "link or a device"),
-        (member("1/saved_model.pb/below", size=1), "cannot be unpacked"),
+        (member("1/saved_model.pb/below", size=1), ": '1/saved_model.pb' is a file and a folder at once"),
+        (member("1/saved_model.pb", tarfile.DIRTYPE), ": '1/saved_model.pb' is a file and a folder at once"),
+        (member("1", size=1), ": '1' is a file and a folder at once"),
+        (member("n" * 300, size=1), "cannot be unpacked as tar.gz: File name too long$"),
         (member("large", size=2_000_000), "more than 1000000 bytes"),
     ],
 )

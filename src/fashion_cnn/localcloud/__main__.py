@@ -4,13 +4,14 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 
 # isort: split
 import argparse
+import http.client
 import json
 import shutil
 import sys
 from pathlib import Path
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.localcloud import connection, daemon, s3, sagemaker
+from fashion_cnn.localcloud import connection, daemon, inventory, s3, sagemaker
 from fashion_cnn.localcloud.daemon import Daemon
 
 NOT_RUNNING = 3  # as the Linux Standard Base has it for `status`
@@ -71,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def status(store: Daemon) -> int:
-    """Print where the store is and whether it runs."""
-    process = daemon.find(store)
-    print(f"S3       {f'running, pid {process.pid}' if process else 'not running'}")
+    """Print where the store is, whether it runs, and what it lacks."""
+    process, stopped = daemon.find(store), "stopped; it starts by itself when needed"
+    print(f"S3       {f'running, pid {process.pid}' if process else stopped}")
     if (store.folder / "s3.json").exists():
         print(f"address  {s3.settings(store).endpoint}")
     print(f"folder   {store.folder}")
@@ -82,12 +83,31 @@ def status(store: Daemon) -> int:
     if store.folder.exists():
         disk = shutil.disk_usage(store.folder)
         print(f"disk     {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB; below 1 % it takes no more data")
+    if process:
+        print_inventory(store)
     server = daemon.find(sagemaker.server(store))
-    where = f"running, pid {server.pid}, at {sagemaker.endpoint(s3.settings(store))}" if server else "not running"
+    where = f"running, pid {server.pid}, at {sagemaker.endpoint(s3.settings(store))}" if server else stopped
     print(f"SageMaker  {where}")
     for name, state in sagemaker.endpoints(store).items():
         print(f"endpoint {name}: {state if server else 'comes back when SageMaker starts'}")
     return 0 if process else NOT_RUNNING
+
+
+def print_inventory(store: Daemon) -> None:
+    """Print whether the running store holds what the committed dvc.lock of the clone in the working folder names."""
+    try:
+        found = inventory.take(s3.settings(store))
+    except (OSError, http.client.HTTPException) as error:
+        print(f"results  unknown, because S3 does not answer ({error}); its log: {store.log}")
+        return
+    if found and found.lacking:
+        print(
+            f"results  MISSING {len(found.lacking)} of {len(found.named)} outputs of the committed dvc.lock: "
+            f"{', '.join(found.lacking)}\n"
+            "         to bring them back: `dvc push --all-commits --run-cache` where they are cached, else `make repro`"
+        )
+    elif found:
+        print(f"results  all {len(found.named)} outputs of the committed dvc.lock are in the store")
 
 
 def connect(store: Daemon, port: int | None) -> None:

@@ -141,6 +141,12 @@ def connected_folder() -> Path | None:
     return folder_in(Path(path)) if path and Path(path).is_file() else None
 
 
+def default_remote() -> str | None:
+    """The address of DVC's default remote, where that is the one that `connect` points at the store."""
+    options = dict(line.split("=", 1) for line in _dvc("config", "--list").splitlines())
+    return options.get(f"remote.{REMOTE}.url") if options.get("core.remote") == REMOTE else None
+
+
 def folder_in(aws_config: Path) -> Path | None:
     """The folder of the embedded cloud in an AWS configuration file that `connect` wrote; None in another one."""
     aws = configparser.RawConfigParser()

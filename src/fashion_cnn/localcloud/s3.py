@@ -233,34 +233,42 @@ def _ready(s3: Daemon, chosen: Settings) -> bool:
     if not _started_mark(s3).exists():
         return False
     try:
-        status = _request("GET", chosen, PROBE)
+        status, _ = request("GET", chosen, PROBE)
         if status == http.client.NOT_FOUND:
-            _request("PUT", chosen, f"/{BUCKET}")  # somebody may have emptied and removed it since the start
-            _request("PUT", chosen, PROBE, b"ready")
+            request("PUT", chosen, f"/{BUCKET}")  # somebody may have emptied and removed it since the start
+            request("PUT", chosen, PROBE, b"ready")
     except (OSError, http.client.HTTPException):
         return False
     return status == http.client.OK
 
 
-def _request(method: str, chosen: Settings, path: str, body: bytes = b"") -> int:
+def request(method: str, chosen: Settings, path: str, body: bytes = b"") -> tuple[int, bytes]:
     """Send a signed request, past every proxy, and read the answer.
 
+    Args:
+        method: HTTP's.
+        chosen: the store's settings.
+        path: /bucket/key.
+        body: the content of a new object.
+
     Returns:
-        The HTTP status.
+        The HTTP status, and the body of the answer.
+
+    Raises:
+        OSError, http.client.HTTPException: the store does not answer.
     """
     # Slow to import, and most commands ask nothing of the store.
     from botocore.auth import S3SigV4Auth  # noqa: PLC0415
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
     from botocore.credentials import Credentials  # noqa: PLC0415
 
-    request = AWSRequest(method, f"{chosen.endpoint}{path}", data=body)
-    S3SigV4Auth(Credentials(chosen.access_key, chosen.secret_key), "s3", REGION).add_auth(request)
+    signed = AWSRequest(method, f"{chosen.endpoint}{path}", data=body)
+    S3SigV4Auth(Credentials(chosen.access_key, chosen.secret_key), "s3", REGION).add_auth(signed)
     server = http.client.HTTPConnection(HOST, chosen.port, timeout=5)
     try:
-        server.request(method, path, body, dict(request.headers))
+        server.request(method, path, body, dict(signed.headers))
         answer = server.getresponse()
-        answer.read()
-        return answer.status
+        return answer.status, answer.read()
     finally:
         server.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -22,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import s3
-from fashion_cnn.serving import archive
+from fashion_cnn.serving import archive, bodies
 
 PING_SECONDS: Final = 2
 INVOCATION_SECONDS: Final = 60  # SageMaker's limit for a container's answer
@@ -35,7 +36,6 @@ STOP_SECONDS: Final = 8
 POLL_SECONDS: Final = 0.05
 STABLE_SECONDS: Final = 10
 LONGEST_PAUSE_SECONDS: Final = 10.0
-MAX_LOG_BYTES: Final = 1024**2
 # A server closes an idle connection after five seconds; a request must not meet that.
 KEEP_ALIVE_SECONDS: Final = 3
 
@@ -116,8 +116,9 @@ class Answer(NamedTuple):
 
 
 def client_session() -> aiohttp.ClientSession:
-    """The session for `Settings`; connections to model servers are kept."""
+    """The session for `Settings`; connections to model servers are kept, and bear a key that opens them."""
     return aiohttp.ClientSession(
+        headers={bodies.KEY_HEADER: secrets.token_urlsafe()},
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS),
         timeout=aiohttp.ClientTimeout(total=INVOCATION_SECONDS),
         auto_decompress=False,
@@ -262,7 +263,11 @@ async def _start(instance: Instance, fleet: Fleet, settings: Settings) -> None:
             stdin=asyncio.subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env={**os.environ, **variant.environment},
+            env={
+                **os.environ,
+                **variant.environment,
+                bodies.KEY_VARIABLE: settings.session.headers[bodies.KEY_HEADER],
+            },
         )
     deadline = time.monotonic() + variant.startup_seconds
     while not (_listens(instance.process.pid, instance.port) and await _ping(instance.port, settings.session)):
@@ -336,8 +341,7 @@ def _free_port() -> int:
 
 
 def _open_log(path: Path) -> Any:
-    long = path.exists() and path.stat().st_size > MAX_LOG_BYTES
-    return path.open("wb" if long else "ab")
+    return path.open("ab")
 
 
 def _last_words(fleet: Fleet) -> str:
@@ -363,7 +367,7 @@ def _download_and_unpack(variant: Variant, folder: Path, settings: s3.Settings) 
         except (BotoCoreError, ClientError, OSError) as error:
             raise HostingError(
                 f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
-                f"there is an object located at the URL: {error}"
+                f"there is an object located at the URL: {archive.without_path(error)}"
             ) from error
         try:
             archive.unpack(downloaded, unpacked)

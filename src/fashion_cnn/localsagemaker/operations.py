@@ -361,7 +361,8 @@ async def remove(cloud: Cloud, name: str) -> None:
     """Drain and stop an endpoint's servers, and forget it."""
     if fleet := cloud.fleets.pop(name, None):
         await hosting.retire(fleet)
-    cloud.log(name).unlink(missing_ok=True)
+    for log in cloud.log(name).parent.glob(f"{name}.log*"):
+        log.unlink()
     del cloud.state[ENDPOINT.name][name]
     cloud.save()
 

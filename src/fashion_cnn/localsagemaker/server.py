@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.localsagemaker import hosting
 from fashion_cnn.localsagemaker.hosting import UnansweredError
 from fashion_cnn.localsagemaker.operations import KINDS, OPERATIONS, Cloud, recover, require_supported, serving
@@ -41,7 +41,7 @@ from fashion_cnn.localsagemaker.protocol import (
     sts_error,
     violated,
 )
-from fashion_cnn.serving import bodies
+from fashion_cnn.serving import bodies, connections
 
 # AWS's front server cuts off that much above the limit. Source: github.com/aws/sagemaker-python-sdk, issue 171.
 MAX_HTTP_BYTES: Final = bodies.MAX_BYTES + 4096
@@ -49,6 +49,8 @@ MAX_JSON_BYTES: Final = 1024**2
 MAX_CALLS_BYTES: Final = 4 * 1024**2
 STARTUP_SECONDS: Final = 60.0
 SHUTDOWN_SECONDS: Final = 8  # less than daemon.stop waits
+# Half of the files that a process may have open where the system is strict, so that the rest is there for the work.
+MAX_CONNECTIONS: Final = 512
 
 # The members of InvokeEndpoint that travel as headers: name, header, shape.
 INVOCATION_HEADERS: Final = [
@@ -208,6 +210,19 @@ def model_error(endpoint: str, status: int, message: str) -> AwsError:
 
 
 async def read(request: Request, limit: int) -> bytes:
+    """Read the body of a signed request to its end.
+
+    One that does not name our key is not read, so it takes no memory; `authenticate` refuses it whatever it holds.
+
+    Raises:
+        AwsError: as `read_unsigned`.
+    """
+    cloud: Cloud = request.app.state.cloud
+    signed = f"Credential={cloud.credentials.access_key}/" in request.headers.get("authorization", "")
+    return await read_unsigned(request, limit) if signed else b""
+
+
+async def read_unsigned(request: Request, limit: int) -> bytes:
     """Read a body to its end.
 
     Raises:
@@ -235,7 +250,7 @@ def record_call(cloud: Cloud, name: str, parameters: Mapping[str, Any], status: 
 ROUTES: Final[list[BaseRoute]] = [
     Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
     Route("/", root, methods=["POST"]),
-    *routes.routes(read, invoke),
+    *routes.routes(read_unsigned, invoke),
 ]
 
 
@@ -261,6 +276,7 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
                 calls=_calls(folder / "sagemaker-calls.jsonl"),
             )
             recover(cloud)
+            cloud.run(_bound_logs(folder))
             yield
             for task in cloud.tasks:
                 task.cancel()
@@ -272,6 +288,13 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
     for name in OPERATIONS:
         operation("sagemaker", name)
     return Starlette(routes=ROUTES, exception_handlers={Exception: internal_failure}, lifespan=lifespan)
+
+
+async def _bound_logs(folder: Path) -> None:
+    while True:
+        for log in (*folder.glob("*.log"), *folder.glob("sagemaker/logs/*.log")):
+            daemon.bound_log(log)
+        await asyncio.sleep(1)
 
 
 def _calls(path: Path) -> logging.Logger:
@@ -303,6 +326,8 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=connections.limited(MAX_CONNECTIONS),
+        backlog=connections.BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 

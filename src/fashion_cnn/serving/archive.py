@@ -79,7 +79,12 @@ def unpack(archive: Path, folder: Path, max_bytes: int = MAX_BYTES, max_members:
         except FileNotFoundError:
             raise UserError(f"{archive}: not found") from None
         except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
-            raise UserError(f"{archive}: cannot be unpacked as tar.gz: {error}") from error
+            raise UserError(f"{archive}: cannot be unpacked as tar.gz: {without_path(error)}") from error
+
+
+def without_path(error: BaseException) -> str:
+    """What an error says, but for the path on this machine that the system's errors end with."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _decompress(archive: Path, plain: IO[bytes], max_bytes: int) -> None:
@@ -108,7 +113,7 @@ def _write(tar: tarfile.TarFile, folder: Path) -> None:
 
 def _check(tar: tarfile.TarFile, archive: Path, max_bytes: int, max_members: int) -> None:
     """Refuse an archive before anything of it is written."""
-    total = 0
+    total, files, folders = 0, set[PurePosixPath](), set[PurePosixPath]()
     for count, member in enumerate(tar, start=1):
         path = PurePosixPath(member.name)
         total += member.size
@@ -120,3 +125,7 @@ def _check(tar: tarfile.TarFile, archive: Path, max_bytes: int, max_members: int
             raise UserError(f"{archive}: more than {max_members} members; allowed: up to that")
         if total > max_bytes:
             raise UserError(f"{archive}: files of more than {max_bytes} bytes together; allowed: up to that")
+        (folders if member.isdir() else files).add(path)
+        folders.update(path.parents)
+    if both := files & folders:
+        raise UserError(f"{archive}: {str(min(both))!r} is a file and a folder at once; allowed: one of them")

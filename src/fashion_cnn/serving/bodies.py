@@ -1,4 +1,4 @@
-"""A request's body: how large SageMaker lets it be, and reading it to its end."""
+"""A request's body: how large SageMaker lets it be, reading it to its end, and whose a model server reads."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,6 +6,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_BYTES: Final = 6 * 1024**2  # of a real-time request. Source: docs.aws.amazon.com, InvokeEndpoint
+# Who starts a model server may give it a key in its environment; it reads the requests that bear it, and no others.
+KEY_VARIABLE: Final = "FASHION_CNN_MODEL_SERVER_KEY"
+KEY_HEADER: Final = "X-Fashion-CNN-Key"
 
 
 async def read(request: "Request", limit: int = MAX_BYTES) -> bytes | None:

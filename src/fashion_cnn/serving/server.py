@@ -13,11 +13,13 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 # isort: split
 import argparse
 import asyncio
+import hmac
 import importlib.util
 import io
 import ipaddress
 import json
 import logging
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,9 +36,8 @@ from starlette.routing import Route
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import IMAGE_SHAPE
-from fashion_cnn.serving import bodies
+from fashion_cnn.serving import bodies, connections
 
-BODY_SECONDS: Final = 30
 SHUTDOWN_SECONDS: Final = 60
 MAX_CONNECTIONS: Final = 128
 REST_URI: Final = "http://localhost:8501/v1/models/model:predict"
@@ -147,19 +148,19 @@ def application(ready: Callable[[], Answer | None], workers: int) -> Starlette:
         workers: threads that answer requests; reading and writing bodies needs none of them.
     """
     pool = ThreadPoolExecutor(workers)
+    key = os.environ.get(bodies.KEY_VARIABLE, "")
 
     def ping(_: Request) -> Response:
         return Response(status_code=200 if ready() else 503)
 
     async def invocations(request: Request) -> Response:
+        if key and not hmac.compare_digest(request.headers.get(bodies.KEY_HEADER, "").encode(), key.encode()):
+            return _error(403, "this model server answers only who started it")
         answer = ready()
         if answer is None:
             return _error(503, "the model is still being loaded")
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await bodies.read(request)
-        except TimeoutError:
-            return _error(408, f"the body did not arrive in {BODY_SECONDS} seconds")
+            body = await bodies.read(request)
         except ClientDisconnect:
             return _error(400, "the client left before the body was complete")
         if body is None:
@@ -209,7 +210,8 @@ async def serve(folder: Path, host: str, port: int, workers: int) -> None:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            limit_concurrency=MAX_CONNECTIONS,
+            http=connections.limited(MAX_CONNECTIONS),
+            backlog=connections.BACKLOG,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         server = uvicorn.Server(config)
@@ -228,7 +230,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--host {host}: not a loopback address; allowed: 127.0.0.1 or ::1")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+        listener = socket.create_server((host, port), family=family, backlog=connections.BACKLOG)
     except (OSError, OverflowError) as error:
         raise UserError(f"--port {port}: cannot listen on {host}: {error}; choose another port") from error
     # Connections inherit it; asyncio sets it only on sockets made with IPPROTO_TCP. Without it answers take 40 ms.

@@ -48,6 +48,9 @@ HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 
+# A browser asks one by one. What it sends bears no key, so this bounds the memory that anyone can have filled.
+SENDING: Final = asyncio.Semaphore(8)
+
 Read = Callable[[Request, int], Awaitable[bytes]]
 Invoke = Callable[[Cloud, Mapping[str, str], bytes], Awaitable[Response]]
 
@@ -119,8 +122,9 @@ async def picture(read: Read, request: Request) -> Response:
     context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
     try:
         _require_own_page(request)
-        body = await read(request, bodies.MAX_BYTES)
-        pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
+        async with SENDING:
+            body = await read(request, bodies.MAX_BYTES)
+            pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
     except AwsError as error:
         return _refusal(error)
     except inference.BadRequestError as error:
@@ -136,7 +140,8 @@ async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
     }
     try:
         _require_own_page(request)
-        answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))
+        async with SENDING:
+            answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))
     except AwsError as error:
         return _refusal(error)
     answer.headers.update(HEADERS)

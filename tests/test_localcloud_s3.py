@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.workspace import free_ports
 from fashion_cnn.localcloud import daemon, s3
-from support.repository import SOURCE
+from support.repository import REPOSITORY, SOURCE
 
 
 class Cloud:
@@ -202,6 +202,13 @@ def test_status_of_a_store_that_was_never_made_makes_none(stopped_cloud: Cloud) 
     assert not stopped_cloud.folder.exists()
 
 
+def test_a_stopped_store_is_no_failure_of_make(stopped_cloud: Cloud) -> None:
+    command = ["make", "--old-file=env", f"VENV={sys.prefix}", "cloud-status"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=stopped_cloud.environment, capture_output=True, check=True)
+    assert done.stdout.startswith(b"S3       stopped; it starts by itself when needed\n")
+    assert done.stderr == b""
+
+
 def test_a_second_store_runs_beside_the_first(cloud: Cloud, stopped_cloud: Cloud) -> None:
     assert stopped_cloud.port != cloud.port
     stopped_cloud.up()
@@ -293,9 +300,9 @@ def clone(stopped_cloud: Cloud, tmp_path: Path) -> Path:
     return clone
 
 
-def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dvc(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FASHION_CNN_"))}
-    environment |= {"PYTHONPATH": str(SOURCE), "DVC_NO_ANALYTICS": "1", "AWS_MAX_ATTEMPTS": "1"}
+    environment |= {"PYTHONPATH": str(SOURCE), "DVC_NO_ANALYTICS": "1", "AWS_MAX_ATTEMPTS": "1", **variables}
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(
         command, env=environment, cwd=clone, capture_output=True, text=True, check=False, encoding="utf-8"
@@ -398,13 +405,16 @@ def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(sto
         return line
 
     stopped_cloud.up()
-    assert results() == "results  MISSING 2 of 2 outputs of the committed dvc.lock: folder, file"
+    assert results() == "results  MISSING 2 of 2 outputs of the committed dvc.lock: file, folder"
     git(clone, "restore", "dvc.lock")
     assert dvc(clone, "push").returncode == 0
     assert results() == "results  all 2 outputs of the committed dvc.lock are in the store"
     digest = hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()
     stopped_cloud.client().delete_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
     assert results() == "results  MISSING 1 of 2 outputs of the committed dvc.lock: folder"
+    with tempfile.TemporaryDirectory() as fresh:
+        assert dvc(clone, "push", DVC_SITE_CACHE_DIR=fresh).returncode == 0
+    assert results() == "results  all 2 outputs of the committed dvc.lock are in the store"
 
 
 def test_a_bucket_that_somebody_emptied_and_removed_is_filled_again_by_a_push(

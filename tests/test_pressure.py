@@ -198,6 +198,24 @@ def ask(cloud: EmbeddedCloud) -> None:
     assert len(cloud.invoke("served", body, ContentType="application/json")["predictions"]) == 1
 
 
+def test_a_refused_body_leaves_its_connection_in_order(cloud: EmbeddedCloud) -> None:
+    client = http.client.HTTPConnection(s3.HOST, cloud.port)
+    for _ in range(2):
+        client.request("POST", "/endpoints/served/invocations", bytes(bodies.MAX_BYTES))
+        refusal = client.getresponse()
+        assert (refusal.status, b"MissingAuthenticationToken" in refusal.read()) == (403, True)
+    client.close()
+
+
+def test_a_model_server_reads_nothing_for_those_who_did_not_start_it(cloud: EmbeddedCloud) -> None:
+    client = http.client.HTTPConnection(s3.HOST, model_server_port(cloud))
+    for headers in ({}, {bodies.KEY_HEADER: "guessed"}, {bodies.KEY_HEADER: "\xe9"}):
+        client.request("POST", "/invocations", bytes(bodies.MAX_BYTES), headers)
+        refusal = client.getresponse()
+        assert (refusal.status, b"who started it" in refusal.read()) == (403, True)
+    client.close()
+
+
 def test_signed_calls_are_answered_whatever_others_hold_open(cloud: EmbeddedCloud) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))

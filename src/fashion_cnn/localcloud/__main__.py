@@ -104,7 +104,8 @@ def print_inventory(store: Daemon) -> None:
         print(
             f"results  MISSING {len(found.lacking)} of {len(found.named)} outputs of the committed dvc.lock: "
             f"{', '.join(found.lacking)}\n"
-            "         to bring them back: `dvc push --all-commits --run-cache` where they are cached, else `make repro`"
+            "         bring them back: `dvc push --all-commits --run-cache` where they are cached, else `make repro`; "
+            "see docs/store.md"
         )
     elif found:
         print(f"results  all {len(found.named)} outputs of the committed dvc.lock are in the store")

@@ -17,7 +17,7 @@ from filelock import FileLock
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud.connection import FOLDER_VARIABLE
 
-MAX_LOG_BYTES: Final = 500_000
+MAX_LOG_BYTES: Final = 250_000
 
 
 class Daemon(NamedTuple):

@@ -154,7 +154,9 @@ def test_where_all_are_at_work_a_new_connection_is_ended(patient: Server) -> Non
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
     """A cloud whose processes may open few files, and the endpoint `served`."""
     folder = tmp_path_factory.mktemp("pressed")
-    cloud = EmbeddedCloud(folder / "cloud", "linear")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(s3, "IDLE_SECONDS", 3)  # the test waits for as long
+        cloud = EmbeddedCloud(folder / "cloud", "linear")
     cloud.start()
     linear_model.pack(folder / "model.tar.gz", 0)
     cloud.model("linear", (folder / "model.tar.gz").read_bytes())

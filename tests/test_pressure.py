@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fashion_cnn.localcloud import daemon, s3
-from fashion_cnn.serving import bodies, connections
+from fashion_cnn.serving import bodies, bundle, connections
 from support import linear_model
 from support.cloud import EmbeddedCloud, wait_until
 
@@ -191,6 +191,13 @@ def hold(held: contextlib.ExitStack, port: int, count: int, path: str = "", size
                 client.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + bytes(size - 1))
 
 
+def read_nothing(held: contextlib.ExitStack, port: int, count: int, path: str) -> None:
+    """Ask for something large and leave the answer unread."""
+    for _ in range(count):
+        client = held.enter_context(socket.create_connection((s3.HOST, port), timeout=20))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {s3.HOST}:{port}\r\n\r\n".encode())
+
+
 def ask(cloud: EmbeddedCloud) -> None:
     """One signed call of SageMaker, one of its runtime, both on new connections; no second attempt."""
     assert cloud.client().describe_endpoint(EndpointName="served")["EndpointStatus"] == "InService"
@@ -221,6 +228,7 @@ def test_signed_calls_are_answered_whatever_others_hold_open(cloud: EmbeddedClou
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     ask(cloud)
+    cloud.objects().put_object(Bucket=s3.BUCKET, Key=bundle.KEY, Body=bytes(8_000_000))
     serving = processes(cloud)[1:]
     before = sum(process.memory_info().rss for process in serving)
     inner = model_server_port(cloud)
@@ -230,7 +238,8 @@ def test_signed_calls_are_answered_whatever_others_hold_open(cloud: EmbeddedClou
         hold(held, cloud.settings.port, 1100)
         ask(cloud)
         hold(held, cloud.port, 150, "/endpoints/served/invocations", bodies.MAX_BYTES)
-        hold(held, cloud.port, 16, "/demo/picture", bodies.MAX_BYTES)
+        hold(held, cloud.port, 50, "/demo/picture", bodies.MAX_BYTES)
+        read_nothing(held, cloud.port, 50, "/demo/bundle")
         hold(held, inner, 50, "/invocations", bodies.MAX_BYTES)
         ask(cloud)
         cloud.objects().put_object(Bucket=s3.BUCKET, Key="new", Body=b"new")

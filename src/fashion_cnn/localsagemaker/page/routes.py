@@ -6,7 +6,7 @@ name that resolves to loopback is refused by its Host header, a foreign page's r
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.localcloud import s3
@@ -48,8 +49,7 @@ HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 
-# A browser asks one by one. What it sends bears no key, so this bounds the memory that anyone can have filled.
-SENDING: Final = asyncio.Semaphore(8)
+PIECE: Final = 64 * 1024
 
 Read = Callable[[Request, int], Awaitable[bytes]]
 Invoke = Callable[[Cloud, Mapping[str, str], bytes], Awaitable[Response]]
@@ -63,14 +63,30 @@ def routes(read: Read, invoke: Invoke) -> list[Route]:
         invoke: InvokeEndpoint: its parameters and body; the model's answer, or AwsError.
     """
     loopback = [Middleware(TrustedHostMiddleware, allowed_hosts=[s3.HOST, "localhost"])]
+    large = [*loopback, Middleware(FewAtOnce, count=8)]
     return [
         *(Route(path, partial(file, *content), middleware=loopback) for path, content in FILES.items()),
         Route("/demo/arms.css", arms_css, middleware=loopback),
         Route("/demo/state", state, middleware=loopback),
-        Route("/demo/bundle", packed, middleware=loopback),
-        Route("/demo/picture", partial(picture, read), methods=["POST"], middleware=loopback),
-        Route("/demo/endpoints/{name}", partial(predict, read, invoke), methods=["POST"], middleware=loopback),
+        Route("/demo/bundle", packed, middleware=large),
+        Route("/demo/picture", partial(picture, read), methods=["POST"], middleware=large),
+        Route("/demo/endpoints/{name}", partial(predict, read, invoke), methods=["POST"], middleware=large),
     ]
+
+
+class FewAtOnce:
+    """Refuses what comes while `count` requests are served: the page signs nothing, and may not fill the memory."""
+
+    def __init__(self, app: ASGIApp, count: int) -> None:
+        self.app, self.places = app, asyncio.Semaphore(count)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if self.places.locked():
+            refusal = _refusal(AwsError("TooManyRequests", "The page asks for too much at once; try again.", 503))
+            return await refusal(scope, receive, send)
+        async with self.places:
+            return await self.app(scope, receive, send)
 
 
 async def file(name: str, media_type: str, _: Request) -> Response:
@@ -108,7 +124,14 @@ async def packed(request: Request) -> Response:
         return _refusal(AwsError("StoreError", f"s3://{s3.BUCKET}/{bundle.KEY}: {error}", 502))
     except BotoCoreError:
         return _refusal(AwsError("NoStore", "The embedded S3 does not answer; make cloud-up starts it.", 503))
-    return Response(content, headers=HEADERS | {"ETag": tag}, media_type="application/octet-stream")
+    headers = HEADERS | {"ETag": tag, "Content-Length": str(len(content))}
+    return StreamingResponse(_pieces(content), headers=headers, media_type="application/octet-stream")
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    """One after the other, as the browser reads them; written at once, the rest would wait in the server's memory."""
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
 
 
 def _fetch(store: s3.Settings, known: str | None) -> tuple[bytes, str]:
@@ -122,9 +145,8 @@ async def picture(read: Read, request: Request) -> Response:
     context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
     try:
         _require_own_page(request)
-        async with SENDING:
-            body = await read(request, bodies.MAX_BYTES)
-            pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
+        body = await read(request, bodies.MAX_BYTES)
+        pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
     except AwsError as error:
         return _refusal(error)
     except inference.BadRequestError as error:
@@ -140,8 +162,7 @@ async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
     }
     try:
         _require_own_page(request)
-        async with SENDING:
-            answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))
+        answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))
     except AwsError as error:
         return _refusal(error)
     answer.headers.update(HEADERS)

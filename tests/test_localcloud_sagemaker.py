@@ -281,8 +281,6 @@ VARIANT = {"VariantName": "v", "ModelName": "healthy", "InitialInstanceCount": 1
             {"ModelName": "new", "PrimaryContainer": {"Image": "i", "ModelDataUrl": "s3://fashion-cnn/absent"}},
             "Could not find model data at s3://fashion-cnn/absent.",
         ),
-        ("create_model", {"ModelName": "new", "PrimaryContainer": {"Image": "i"}}, "needs PrimaryContainer with Image"),
-        ("create_model", {"ModelName": "new", "EnableNetworkIsolation": True}, "does not know EnableNetworkIsolation"),
         ("create_endpoint", {"EndpointName": "new", "EndpointConfigName": "absent"}, "Could not find endpoint config"),
         (
             "create_endpoint",
@@ -488,11 +486,15 @@ def test_nothing_listens_beyond_loopback(cloud: EmbeddedCloud) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_what_runs_outlives_its_model_and_configuration(cloud: EmbeddedCloud) -> None:
+def test_what_runs_outlives_its_model_and_configuration_but_is_not_updated_then(cloud: EmbeddedCloud) -> None:
     cloud.model("brief")
     cloud.deploy("outlives", "brief")
     cloud.client().delete_endpoint_config(EndpointConfigName="brief")
     cloud.client().delete_model(ModelName="brief")
+    with pytest.raises(ClientError) as refusal:
+        cloud.client().update_endpoint(EndpointName="outlives", EndpointConfigName="healthy")
+    message = 'Could not find endpoint configuration "arn:aws:sagemaker:us-east-1:000000000000:endpoint-config/brief".'
+    assert code_of(refusal) == ("ValidationException", message)
     assert cloud.invoke("outlives")["model"] == "brief"
     cloud.remove("outlives")
 

@@ -12,6 +12,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -40,6 +41,7 @@ from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3, sagemaker
 from fashion_cnn.localsagemaker.protocol import check, operation
+from fashion_cnn.serving import archive
 from fashion_cnn.stages import deploy as stage
 from support import hostile, linear_model
 from support.cloud import EmbeddedCloud
@@ -646,7 +648,7 @@ def test_the_policy_in_the_docs_allows_every_call_and_no_action_that_no_call_nee
     )  # fmt: skip
     del calls[before:]
     name = "fashion-cnn-policy"
-    preflight.require(connect(settings(name, aws={"kms_key": key, "alarms": ["errors"]})), models["first"].archive)
+    preflight.require(connect(settings(name, aws={"kms_key": key, "alarms": ["errors"]})))
     deploy(models["first"], name)
     deploy(models["second"], name)
     with pytest.raises(UserError):
@@ -775,3 +777,29 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     assert capsys.readouterr().err == (
         "error: the endpoint fashion-cnn does not exist or is not in service; `dvc repro deploy` deploys it\n"
     )
+
+
+def test_the_archive_brings_its_library_where_the_container_should_install_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fashion_cnn.serving import export
+
+    def bring(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "pillow.py").touch()
+
+    monkeypatch.setattr(archive, "fetch_library", bring)  # which has a test of its own, with pip
+    monkeypatch.setattr(export, "saved_model", bytes)
+
+    def names(hosting: dict[str, Any], **where: str) -> list[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        chosen = settings(aws=hosting).model_copy(update=where)
+        with tarfile.open(stage.pack(folder, chosen)) as tar:
+            return tar.getnames()
+
+    serverless = {"serverless": {"memory_mb": 1024, "max_concurrency": 1}}
+    assert "code/lib/pillow.py" in names({"network_isolation": True})
+    assert "code/lib/pillow.py" in names(serverless)
+    assert "code/lib/pillow.py" not in names({})
+    assert "code/lib/pillow.py" not in names(serverless, target="local")

@@ -2,9 +2,7 @@
 
 import json
 import os
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -17,7 +15,6 @@ from fashion_cnn.cloud import preflight
 from fashion_cnn.cloud.params import Deploy
 from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.serving.archive import pack
 
 REGION = "eu-west-1"
 BUCKET = "our-bucket"
@@ -72,32 +69,25 @@ def aws() -> Iterator[dict[str, str]]:
             server.stop()
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("archive") / "model.tar.gz"
-    pack(b"model", path)
-    return path
-
-
 def target(**changes: Any) -> Target:
     hosting = {"role": ROLE, "region": REGION, "bucket": BUCKET} | changes
     return connect(Deploy.model_validate({"target": "aws", "aws": hosting}))
 
 
-def refusal(archive: Path, **changes: Any) -> str:
+def refusal(**changes: Any) -> str:
     with pytest.raises(UserError) as error:
-        preflight.require(target(**changes), archive)
+        preflight.require(target(**changes))
     message = str(error.value)
     assert message.startswith("not ready to deploy on AWS, nothing was made: 1) ")
     assert "\n" not in message
     return message
 
 
-def test_an_account_that_has_everything_is_ready(aws: dict[str, str], archive: Path) -> None:
-    preflight.require(target(), archive)
-    preflight.require(target(kms_key=aws["good"], alarms=["errors"], instances=2, canary_percent=50), archive)
-    preflight.require(target(serverless={"memory_mb": 1024, "max_concurrency": 1}), archive)
-    preflight.require(target(role=ROLE.replace("fashion-cnn-endpoint", "several")), archive)
+def test_an_account_that_has_everything_is_ready(aws: dict[str, str]) -> None:
+    preflight.require(target())
+    preflight.require(target(kms_key=aws["good"], alarms=["errors"], instances=2, canary_percent=50))
+    preflight.require(target(serverless={"memory_mb": 1024, "max_concurrency": 1}))
+    preflight.require(target(role=ROLE.replace("fashion-cnn-endpoint", "several")))
 
 
 @pytest.mark.usefixtures("aws")
@@ -114,22 +104,21 @@ def test_an_account_that_has_everything_is_ready(aws: dict[str, str], archive: P
         ({"region": "eu-west-9"}, "deploy.aws.region = eu-west-9: SageMaker is not there; allowed: "),
         ({"instance_type": "ml.c7g.large"}, "no TensorFlow Serving 2.20 container for deploy.aws.region = eu-west-1"),
         ({"kms_key": "no-such-key"}, "deploy.aws.kms_key = no-such-key: no such key in eu-west-1"),
-        ({"network_isolation": True}, "the archive holds no code/lib"),
         ({"alarms": ["errors", "latency"]}, "deploy.aws.alarms: no alarm latency in eu-west-1"),
     ],
 )
-def test_what_is_missing_is_named_with_its_parameter(archive: Path, changes: dict[str, Any], problem: str) -> None:
-    assert problem in refusal(archive, **changes)
+def test_what_is_missing_is_named_with_its_parameter(changes: dict[str, Any], problem: str) -> None:
+    assert problem in refusal(**changes)
 
 
-def test_a_disabled_key_is_refused(aws: dict[str, str], archive: Path) -> None:
-    assert "is Disabled; it must be Enabled" in refusal(archive, kms_key=aws["disabled"])
+def test_a_disabled_key_is_refused(aws: dict[str, str]) -> None:
+    assert "is Disabled; it must be Enabled" in refusal(kms_key=aws["disabled"])
 
 
 @pytest.mark.usefixtures("aws")
-def test_everything_that_is_missing_is_named_at_once(archive: Path) -> None:
+def test_everything_that_is_missing_is_named_at_once() -> None:
     message = refusal(
-        archive, role=ROLE.replace("cnn", "cmm"), bucket="no-such-bucket", kms_key="no-such-key", alarms=["latency"],
+        role=ROLE.replace("cnn", "cmm"), bucket="no-such-bucket", kms_key="no-such-key", alarms=["latency"],
         instance_type="ml.c7g.large",
     )  # fmt: skip
     named = ("instance_type", "role", "bucket", "kms_key", "alarms")
@@ -140,30 +129,21 @@ def test_everything_that_is_missing_is_named_at_once(archive: Path) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_without_credentials_the_rest_that_can_be_checked_is_checked(
-    archive: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_credentials_the_rest_that_can_be_checked_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    message = refusal(archive, region="eu-west-9")
+    message = refusal(region="eu-west-9")
     assert "1) no valid AWS credentials" in message
     assert "AWS_PROFILE" in message
     assert "2) deploy.aws.region = eu-west-9" in message
 
 
 @pytest.mark.usefixtures("aws")
-def test_isolation_is_accepted_where_the_archive_brings_its_packages(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("code/lib/numpy/__init__.py"))
-    preflight.require(target(network_isolation=True), tmp_path / "model.tar.gz")
-
-
-@pytest.mark.usefixtures("aws")
-def test_the_preflight_makes_nothing(archive: Path) -> None:
+def test_the_preflight_makes_nothing() -> None:
     session, allowed = target().session, ("Describe", "Get", "Head")
     made: list[str] = []
     session.events.register("before-call", lambda model, **_: made.append(model.name))
-    preflight.require(target()._replace(session=session), archive)
+    preflight.require(target()._replace(session=session))
     assert made
     assert all(name.startswith(allowed) for name in made)
 

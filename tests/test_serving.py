@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import importlib.metadata
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import falcon
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,9 +29,12 @@ from PIL import Image, ImageOps
 
 from fashion_cnn.core import fashion_mnist
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.serving import archive, bodies, inference
-from fashion_cnn.serving.server import Context, Prediction, load_handler, load_model
+from fashion_cnn.serving import archive, bodies, inference, tensorflow_serving
+from fashion_cnn.serving.server import Context, describe, load_handler
+from fashion_cnn.serving.tensorflow_serving import Models, Prediction, find_models, load_models
+from support import linear_model
 from support.cloud import listens, wait_until
+from support.repository import SOURCE
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
 FUZZ = settings(max_examples=2000, deadline=None, database=None, derandomize=True)
@@ -50,16 +56,18 @@ class Server(NamedTuple):
     process: subprocess.Popen
     port: int
 
-    def call(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Reply:
+    def call(self, method: str, path: str, body: Any = None, content_type: str | None = None, **headers: str) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request(method, path, body, {"Content-Type": content_type} if content_type else {})
+        headers |= {"Content-Type": content_type} if content_type else {}
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         reply = Reply(response.status, response.read())
         connection.close()
         return reply
 
-    def invoke(self, body: Any, content_type: str | None = "application/json") -> Reply:
-        return self.call("POST", "/invocations", body, content_type)
+    def invoke(self, body: Any, content_type: str | None = "application/json", attributes: str = "") -> Reply:
+        headers = {"X-Amzn-SageMaker-Custom-Attributes": attributes} if attributes else {}
+        return self.call("POST", "/invocations", body, content_type, **headers)
 
 
 def as_json(images: np.ndarray) -> bytes:
@@ -93,9 +101,15 @@ def refusal(body: bytes, content_type: str = "application/json") -> str:
 
 
 @contextmanager
-def start(folder: Path, log: Path) -> Iterator[Server]:
-    command = [sys.executable, "-m", "fashion_cnn.serving.server", f"--archive-folder={folder}", "--port=0"]
-    with log.open("w", encoding="utf-8") as errors, subprocess.Popen(command, stderr=errors) as process:
+def start(folder: Path, log: Path, module: str = "fashion_cnn.serving.server") -> Iterator[Server]:
+    command = [sys.executable, "-m", module, f"--archive-folder={folder}", "--port=0"]
+    path = os.pathsep.join([str(SOURCE), str(Path(__file__).parent)])
+    # A person's proxy does not know this machine's loopback.
+    environment = {**os.environ, "PYTHONPATH": path, "HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "internal"}
+    with (
+        log.open("w", encoding="utf-8") as errors,
+        subprocess.Popen(command, stderr=errors, env=environment) as process,
+    ):
         try:
             wait_until(lambda: "listening on" in log.read_text(encoding="utf-8") or process.poll() is not None, 120)
             address = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8"))
@@ -180,6 +194,36 @@ def test_the_archive_has_the_shape_the_container_expects(packed: Path) -> None:
         "code/requirements.txt",
     ]
     assert {(member.mtime, member.uid, member.gid, member.mode) for member in members} == {(0, 0, 0, 0o644)}
+
+
+def wheel(folder: Path, tags: str, content: str) -> None:
+    """What a package index would have of Pillow, for one Python and platform."""
+    folder.mkdir(exist_ok=True)
+    name, version = archive.REQUIREMENTS.strip().split("==")
+    information = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-{tags}.whl", "w") as file:
+        file.writestr("PIL/__init__.py", content)
+        file.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        file.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tags}\n")
+        file.writestr(f"{information}/RECORD", "")
+
+
+def test_the_library_for_the_container_is_the_one_of_its_python_and_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"pillow=={importlib.metadata.version('pillow')}\n" == archive.REQUIREMENTS
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    wheel(tmp_path / "index", "cp311-cp311-manylinux_2_28_x86_64", "another Python's")
+    wheel(tmp_path / "index", "cp312-cp312-manylinux_2_28_aarch64", "another processor's")
+    with pytest.raises(UserError, match=r"can't be brought: .*; deploy\.aws\.network_isolation") as refused:
+        archive.fetch_library(tmp_path / "none")
+    assert "\n" not in str(refused.value)
+    wheel(tmp_path / "index", "cp312-cp312-manylinux_2_28_x86_64", "the container's")
+    archive.fetch_library(tmp_path / "library")
+    archive.pack(b"model", tmp_path / "model.tar.gz", tmp_path / "library")
+    archive.unpack(tmp_path / "model.tar.gz", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/code/lib/PIL/__init__.py").read_text(encoding="utf-8") == "the container's"
 
 
 def test_the_signature_is_the_one_a_client_of_tensorflow_serving_sees(folder: Path, expected: np.ndarray) -> None:
@@ -457,7 +501,7 @@ def test_a_picture_is_refused_where_it_is_none_or_of_another_kind_than_announced
 def test_a_content_type_that_is_not_known_is_answered_with_the_known_ones() -> None:
     with pytest.raises(inference.BadRequestError, match="application/json, application/x-npy") as caught:
         decoded(b"1,2", "text/csv")
-    assert caught.value.status == 415
+    assert caught.value.status_code == 415
 
 
 def test_the_answer_names_the_class_and_keeps_every_digit() -> None:
@@ -475,9 +519,63 @@ def test_the_answer_names_the_class_and_keeps_every_digit() -> None:
     ]
 
 
-def test_a_failed_prediction_is_never_an_answer() -> None:
-    with pytest.raises(RuntimeError, match="out of memory"):
-        inference.output_handler(Prediction(500, b"out of memory"), Context())
+def fixed(status: int, content: bytes) -> Models:
+    """A model that answers the same to everything."""
+    return Models("model", {"model": {"1": lambda body: Prediction(status, content)}})  # noqa: ARG005
+
+
+def with_code(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / "code" / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.mark.usefixtures("_own_path")
+def test_a_bad_answer_of_tensorflow_serving_goes_to_the_client_and_never_to_the_output_handler(tmp_path: Path) -> None:
+    code = (
+        "def input_handler(data, context):\n    return data.read()\ndef output_handler(response, context):\n    1 / 0\n"
+    )
+    handler = load_handler(with_code(tmp_path, inference=code), fixed(400, b"no such input"))
+    with pytest.raises(falcon.HTTPError) as refused:
+        handler(io.BytesIO(b"x"), Context())
+    assert (refused.value.status, refused.value.description) == ("400 Bad Request", "no such input")
+
+
+@pytest.mark.usefixtures("_own_path")
+def test_without_a_handler_json_reaches_the_model_as_it_is_and_nothing_else_does(tmp_path: Path) -> None:
+    handler = load_handler(tmp_path, fixed(200, b"an answer"))
+    assert handler(io.BytesIO(b"x"), Context(accept_header="text/x")) == (b"an answer", "text/x")
+    with pytest.raises(falcon.HTTPUnsupportedMediaType, match="415"):
+        handler(io.BytesIO(b"x"), Context(request_content_type="text/csv; charset=utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ("", "model:predict"),
+        ("trace=1,tfs-model-version=7,x", "model/versions/7:predict"),
+        ("tfs-model-name=other,tfs-method=classify", "other:classify"),
+    ],
+)
+def test_custom_attributes_say_what_tensorflow_serving_is_asked(attributes: str, path: str) -> None:
+    context = describe({"X-Amzn-SageMaker-Custom-Attributes": attributes}, 3, "http://host:8080/x", "model")
+    assert context.rest_uri == f"http://host:8080/x/v1/models/{path}"
+    assert (context.content_length, context.timeout) == (3, 60)
+
+
+@pytest.mark.parametrize(
+    "bad", ["tfs-model-name=../x", "tfs-model-version=1/../2", "tfs-method=../../x", "tfs-method=status"]
+)
+def test_custom_attributes_that_lead_astray_are_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match=f"invalid {bad.partition('=')[0]}"):
+        describe({"X-Amzn-SageMaker-Custom-Attributes": bad}, 0, "", "model")
 
 
 VALID = {
@@ -519,7 +617,7 @@ malformed_requests = (
 def test_the_handler_answers_any_request_with_images_or_with_a_refusal(request_: tuple[bytes, str]) -> None:
     outcome = attempt(*request_)
     if isinstance(outcome, inference.BadRequestError):
-        assert outcome.status == 400
+        assert outcome.status_code == 400
         assert str(outcome)
         assert "\n" not in str(outcome)
     else:
@@ -613,7 +711,48 @@ def test_what_is_wrong_is_said_with_the_fitting_status(server: Server) -> None:
     assert server.call("GET", "/").status == 404
     assert server.invoke(b"1,2", "text/csv").status == 415
     reply = server.invoke(b"[" * 10_000)
-    assert (reply.status, json.loads(reply.body)) == (400, {"error": "the JSON is nested too deeply"})
+    refused = {"title": "400 Bad Request", "description": "the JSON is nested too deeply"}  # Falcon's form of it
+    assert (reply.status, json.loads(reply.body)) == (400, refused)
+
+
+def test_a_version_or_a_model_that_is_not_there_is_not_found_and_a_forbidden_call_is_refused(server: Server) -> None:
+    body = as_json(IMAGES[:1])
+    assert server.invoke(body, attributes="tfs-model-version=1,tfs-method=predict").status == 200
+    for absent, asked in {
+        "tfs-model-version=7": "Specific(model, 7)",
+        f"tfs-model-version={'9' * 5000}": f"Specific(model, {'9' * 5000})",
+        "tfs-model-name=other": "Latest(other)",
+    }.items():
+        reply = server.invoke(body, attributes=absent)
+        assert reply.status == 404
+        assert f"Servable not found for request: {asked}" in json.loads(reply.body)["description"]
+    reply = server.invoke(body, attributes="tfs-method=../../x")
+    assert (reply.status, json.loads(reply.body)) == (
+        400,
+        {"error": "invalid tfs-method: must be one of predict|classify|regress"},
+    )
+    assert server.invoke(body, attributes="tfs-method=classify").status == 400
+
+
+def test_an_archive_of_another_layout_with_one_handler_and_its_own_modules_is_served(tmp_path: Path) -> None:
+    (tmp_path / "export" / "clothes" / "3").mkdir(parents=True)
+    linear_model.pack(tmp_path / "packed.tar.gz", 0)
+    archive.unpack(tmp_path / "packed.tar.gz", tmp_path / "packed")
+    (tmp_path / "packed/1/saved_model.pb").rename(tmp_path / "export/clothes/3/saved_model.pb")
+    with_code(
+        tmp_path / "export",
+        inference=Path(__file__).with_name("support").joinpath("handlers", "single.py").read_text(encoding="utf-8"),
+        beside="NAME = 'code'",
+        lib__only_in_lib="NAME = 'code/lib'",
+    )
+    with start(tmp_path / "export", tmp_path / "log", "support.model_servers.linear") as running:
+        wait_until(lambda: running.call("GET", "/ping").status == 200)
+        predictions = json.loads(running.invoke(as_json(IMAGES[:2])).body)["predictions"]
+        np.testing.assert_allclose(predictions, linear_model.probabilities(IMAGES[:2], linear_model.weights(0)))
+        reply = running.invoke(b"tea")
+        assert (reply.status, json.loads(reply.body)["description"]) == (418, "code and code/lib")
+        reply = running.invoke(b"half a character")
+        assert (reply.status, json.loads(reply.body)) == (500, {"error": "\\ud800"})
 
 
 @FUZZ_HTTP
@@ -621,7 +760,7 @@ def test_what_is_wrong_is_said_with_the_fitting_status(server: Server) -> None:
 def fuzz_over_http(server: Server, request_: tuple[bytes, str]) -> None:
     reply = server.invoke(*request_)
     assert reply.status in (200, 400)
-    assert json.loads(reply.body).keys() <= {"predictions", "error"}
+    assert json.loads(reply.body).keys() <= {"predictions", "title", "description"}
 
 
 def test_no_malformed_request_brings_the_server_down_or_fills_its_log(server: Server, folder: Path) -> None:
@@ -656,19 +795,83 @@ def fails(*arguments: str) -> str:
 
 def test_the_server_says_in_one_line_why_it_cannot_start(server: Server, tmp_path: Path) -> None:
     folder = f"--archive-folder={tmp_path}"
-    assert "must hold code/inference.py" in fails(folder, "--port=0")
+    assert "holds no model" in fails(folder, "--port=0")
     assert "not a loopback address" in fails(folder, "--host=0.0.0.0")
     assert "choose another port" in fails(folder, f"--port={server.port}")
 
 
-def test_an_archive_without_a_model_or_a_whole_handler_is_refused(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_own_path")
+def test_an_archive_without_a_model_or_a_whole_handler_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError, match="holds no model"):
-        load_model(tmp_path)
+        load_models(tmp_path)
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(UserError, match="2: cannot be loaded"):
-        load_model(tmp_path)
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "inference.py").write_text("def input_handler(data, context): ...\n", encoding="utf-8")
-    with pytest.raises(UserError, match="has no function output_handler"):
-        load_handler(tmp_path)
+        load_models(tmp_path)
+    monkeypatch.setenv("SAGEMAKER_TFS_DEFAULT_MODEL_NAME", "other")
+    with pytest.raises(UserError, match="SAGEMAKER_TFS_DEFAULT_MODEL_NAME = other: the archive holds model"):
+        load_models(tmp_path)
+    half = with_code(tmp_path, inference="def input_handler(data, context): ...\n")
+    with pytest.raises(UserError, match="neither handler nor both input_handler and output_handler"):
+        load_handler(half, fixed(200, b""))
+
+
+def test_models_are_found_where_the_container_looks_and_the_highest_version_answers(tmp_path: Path) -> None:
+    for name in ("9", "10", "007", "clothes/3", "export/Servo/1", "clothes/notes", "code/5/deeper"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "saved_model.pb").touch()
+    (tmp_path / "saved_model.pb").touch()
+    found = find_models(tmp_path)
+    assert {name: set(versions) for name, versions in found.items()} == {
+        "model": {"9", "10", "7"},
+        "clothes": {"3"},
+        "Servo": {"1"},
+    }
+
+    def answering(text: str) -> tensorflow_serving.Predict:
+        return lambda body: Prediction(200, text.encode())  # noqa: ARG005
+
+    models = Models("model", {name: {number: answering(number) for number in found[name]} for name in found})
+    assert models.call("model", None, "predict", b"").text == "10"
+    assert models.call("model", "007", "predict", b"").text == "7"
+    assert models.call("model", "8", "predict", b"").status_code == 404
+
+
+def test_a_model_of_any_inputs_and_outputs_answers_rows_and_columns_as_tensorflow_serving_does(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Sums(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, 2), tf.float32, name="a"),
+                tf.TensorSpec((None,), tf.float32, name="b"),
+            ]
+        )
+        def __call__(self, a: Any, b: Any) -> dict[str, Any]:
+            total = tf.reduce_sum(a, axis=1) + b
+            return {"sum": total, "twice": 2 * total}
+
+    sums = Sums()
+    tf.saved_model.save(sums, str(tmp_path / "sums" / "1"), signatures={"serving_default": sums.__call__})
+    models = load_models(tmp_path)
+    assert models.default == "sums"
+
+    def call(request: Any) -> Prediction:
+        return models.call("sums", None, "predict", json.dumps(request))
+
+    rows = call({"instances": [{"a": [1, 2], "b": 0.5}, {"a": [0, 0], "b": 1}]})
+    assert rows.json() == {"predictions": [{"sum": 3.5, "twice": 7.0}, {"sum": 1.0, "twice": 2.0}]}
+    columns = call({"inputs": {"a": [[1, 2]], "b": [0.5]}, "signature_name": "serving_default"})
+    assert columns.json() == {"outputs": {"sum": [3.5], "twice": [7.0]}}
+    malformed: list[Any] = [
+        [],
+        {},
+        {"instances": [[1, 2]]},
+        {"instances": [{"a": [1]}]},
+        {"inputs": 1, "signature_name": "x"},
+    ]
+    for bad in malformed:
+        assert call(bad).status_code == 400
+        assert call(bad).json()["error"]

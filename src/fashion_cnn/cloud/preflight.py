@@ -1,9 +1,7 @@
 """What must be there on AWS before anything is made, and what it will cost. Asks only, changes nothing."""
 
 import json
-import tarfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,12 +13,8 @@ from fashion_cnn.core.errors import UserError
 PRICES: Final = "https://aws.amazon.com/sagemaker/ai/pricing/"
 
 
-def require(target: Target, archive: Path) -> None:
-    """Check credentials, region, container, role, bucket, encryption key, alarms and what isolation needs.
-
-    Args:
-        target: where the deployment goes.
-        archive: the model archive that is to be deployed.
+def require(target: Target) -> None:
+    """Check credentials, region, container, role, bucket, encryption key and alarms.
 
     Raises:
         UserError: names everything that is missing, at once.
@@ -29,7 +23,6 @@ def require(target: Target, archive: Path) -> None:
     account, problems = _credentials(target)
     if account:
         checks += [lambda target: _role(target, account), _bucket, _key, _alarms]
-    checks.append(lambda target: _isolation(target, archive))
     for check in checks:
         try:
             problems += check(target)
@@ -114,18 +107,6 @@ def _trusts_sagemaker(policy: Mapping[str, Any]) -> bool:
 def _listed(value: Any) -> list[Any]:
     """IAM writes a list of one as that one."""
     return value if isinstance(value, list) else [value]
-
-
-def _isolation(target: Target, archive: Path) -> list[str]:
-    """Source: github.com/aws/sagemaker-tensorflow-serving-container, serve.py, `_setup_gunicorn`."""
-    with tarfile.open(archive) as tar:
-        whole = any(name.startswith("code/lib/") for name in tar.getnames())
-    if target.hosting.network_isolation and not whole:
-        return [
-            "deploy.aws.network_isolation = true: the archive holds no code/lib, so the container would install the "
-            "handler's packages from the internet, which isolation forbids; set it to false"
-        ]
-    return []
 
 
 def _bucket(target: Target) -> list[str]:

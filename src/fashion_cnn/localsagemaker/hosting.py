@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -13,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import aiohttp
 import botocore.session
@@ -38,6 +38,10 @@ STABLE_SECONDS: Final = 10
 LONGEST_PAUSE_SECONDS: Final = 10.0
 # A server closes an idle connection after five seconds; a request must not meet that.
 KEEP_ALIVE_SECONDS: Final = 3
+SERVERLESS: Final = (
+    "{} is serverless: one model server, which runs all the time, serves it here, whatever its memory and concurrency\n"
+)
+S3_URL: Final = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)", re.DOTALL)
 
 
 class HostingError(Exception):
@@ -59,6 +63,8 @@ class Variant(NamedTuple):
         instances: number of model servers.
         weight: of the variant, in the division of requests.
         startup_seconds: that a model server has until its ping must succeed.
+        serverless: memory and concurrency, as the endpoint configuration names them; None for instances.
+        instance_type: what AWS would run it on.
     """
 
     name: str
@@ -68,6 +74,8 @@ class Variant(NamedTuple):
     instances: int
     weight: float
     startup_seconds: float
+    serverless: Mapping[str, int] | None = None
+    instance_type: str = "serverless"
 
 
 class Settings(NamedTuple):
@@ -128,8 +136,12 @@ def client_session() -> aiohttp.ClientSession:
 
 
 def model_data_exists(url: str, settings: s3.Settings) -> bool:
-    """Whether there is an object at s3://bucket/key."""
-    bucket, key = _bucket_and_key(url)
+    """Whether there is an object at s3://bucket/key.
+
+    Raises:
+        ValueError: as `bucket_and_key`.
+    """
+    bucket, key = bucket_and_key(url)
     try:
         s3_client(settings).head_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -148,6 +160,10 @@ async def launch(variants: Sequence[Variant], folder: Path, log: Path, settings:
     instances = [Instance(variant) for variant in variants for _ in range(variant.instances)]
     fleet = Fleet(folder, log, instances)
     log.parent.mkdir(parents=True, exist_ok=True)
+    for variant in variants:
+        if variant.serverless:
+            with _open_log(log) as file:
+                file.write(SERVERLESS.format(variant.name).encode())
     try:
         for variant in variants:
             await asyncio.to_thread(_download_and_unpack, variant, folder, settings.s3)
@@ -163,6 +179,14 @@ async def launch(variants: Sequence[Variant], folder: Path, log: Path, settings:
         raise
     fleet.supervisors += [asyncio.create_task(_supervise(one, fleet, settings)) for one in instances]
     return fleet
+
+
+def rebalance(fleet: Fleet, variants: Sequence[Variant]) -> None:
+    """Divide the requests by other weights from now on; the servers run on."""
+    weights = {variant.name: variant.weight for variant in variants}
+    for instance in fleet.instances:
+        instance.variant = instance.variant._replace(weight=weights[instance.variant.name])
+        instance.served = 0  # else a variant would catch up with what it did not get before
 
 
 async def retire(fleet: Fleet, *, keep_archives: bool = False) -> None:
@@ -357,7 +381,7 @@ def _download_and_unpack(variant: Variant, folder: Path, settings: s3.Settings) 
         return
     folder.mkdir(parents=True, exist_ok=True)
     url = variant.model_data_url
-    bucket, key = _bucket_and_key(url)
+    bucket, key = bucket_and_key(url)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as beside:
         downloaded = Path(beside, "model.tar.gz")
         try:
@@ -379,9 +403,17 @@ def _download_and_unpack(variant: Variant, folder: Path, settings: s3.Settings) 
             ) from error
 
 
-def _bucket_and_key(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.removeprefix("/")
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """What s3://bucket/key names, to the letter: a key may hold what has a meaning in web addresses.
+
+    Raises:
+        ValueError: it is no such address, or its key has an empty, `.` or `..` part, which the store, whose objects
+            are files in folders, can't tell from the key without it.
+    """
+    match = S3_URL.fullmatch(url)
+    if not match or {"", ".", ".."} & set(match["key"].split("/")):
+        raise ValueError("an address must be s3://bucket/key, without an empty, '.' or '..' part in its key")
+    return match["bucket"], match["key"]
 
 
 def s3_client(settings: s3.Settings) -> Any:

@@ -1,13 +1,14 @@
 """SageMaker's operations on models, endpoint configurations and endpoints, and their state on disk."""
 
 import asyncio
-import datetime
+import base64
 import json
 import logging
+import math
 import secrets
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.utils import parse_to_aware_datetime
 
 from fashion_cnn.localcloud import daemon, s3
 from fashion_cnn.localsagemaker import hosting
@@ -48,38 +48,62 @@ CONFIG: Final = Kind("EndpointConfig", "endpoint configuration", "endpoint-confi
 ENDPOINT: Final = Kind("Endpoint", "endpoint", "endpoint")
 KINDS: Final = (MODEL, CONFIG, ENDPOINT)
 
-# A parameter that is accepted and ignored would be a lie; what is not here is refused.
-SUPPORTED: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+# A parameter that is accepted and ignored would be a lie: what is not here is refused. A tuple holds the values that
+# change nothing, which many tools send; a mapping says the same of what is inside; ANY is any value.
+ANY: Final = None
+CONTAINER: Final[Mapping[str, Any]] = {
+    "Image": ANY,
+    "ModelDataUrl": ANY,
+    "ModelDataSource": {"S3DataSource": {"S3Uri": ANY, "S3DataType": ("S3Object",), "CompressionType": ("Gzip",)}},
+    "Environment": ANY,
+    "Mode": ("SingleModel",),
+    "ImageConfig": {"RepositoryAccessMode": ("Platform",)},
+}
+SUPPORTED: Final[Mapping[str, Mapping[str, Any]]] = {
     "CreateModel": {
-        "": frozenset({"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags"}),
-        "PrimaryContainer": frozenset({"Image", "ModelDataUrl", "Environment"}),
+        "ModelName": ANY,
+        "PrimaryContainer": CONTAINER,
+        "Containers": CONTAINER,
+        "InferenceExecutionConfig": {"Mode": ("Serial",)},
+        "ExecutionRoleArn": ANY,
+        "EnableNetworkIsolation": (False,),
+        "Tags": ANY,
     },
     "CreateEndpointConfig": {
-        "": frozenset({"EndpointConfigName", "ProductionVariants", "Tags"}),
-        "ProductionVariants": frozenset(
-            {
-                "VariantName",
-                "ModelName",
-                "InitialInstanceCount",
-                "InstanceType",
-                "InitialVariantWeight",
-                "ContainerStartupHealthCheckTimeoutInSeconds",
-            }
-        ),
+        "EndpointConfigName": ANY,
+        "ProductionVariants": {
+            "VariantName": ANY,
+            "ModelName": ANY,
+            "InitialInstanceCount": ANY,
+            "InstanceType": ANY,
+            "ServerlessConfig": {"MemorySizeInMB": ANY, "MaxConcurrency": ANY},
+            "InitialVariantWeight": ANY,
+            "ContainerStartupHealthCheckTimeoutInSeconds": ANY,
+            "EnableSSMAccess": (False,),
+        },
+        "EnableNetworkIsolation": (False,),
+        "Tags": ANY,
     },
-    "CreateEndpoint": {"": frozenset({"EndpointName", "EndpointConfigName", "Tags"})},
-    "UpdateEndpoint": {"": frozenset({"EndpointName", "EndpointConfigName"})},
+    "CreateEndpoint": {"EndpointName": ANY, "EndpointConfigName": ANY, "Tags": ANY},
+    "UpdateEndpoint": {
+        "EndpointName": ANY,
+        "EndpointConfigName": ANY,
+        "RetainAllVariantProperties": (False,),
+        "ExcludeRetainedVariantProperties": ([],),
+        "RetainDeploymentConfig": (False,),
+    },
+    "UpdateEndpointWeightsAndCapacities": {
+        "EndpointName": ANY,
+        "DesiredWeightsAndCapacities": {"VariantName": ANY, "DesiredWeight": ANY, "DesiredInstanceCount": ANY},
+    },
     "InvokeEndpoint": {
-        "": frozenset(
-            {
-                "EndpointName",
-                "ContentType",
-                "Accept",
-                "CustomAttributes",
-                "TargetVariant",
-                "InferenceId",
-            }
-        )
+        "EndpointName": ANY,
+        "ContentType": ANY,
+        "Accept": ANY,
+        "CustomAttributes": ANY,
+        "TargetVariant": ANY,
+        "TargetModel": ANY,
+        "InferenceId": ANY,
     },
 }
 
@@ -166,16 +190,45 @@ def create(cloud: Cloud, kind: Kind, request: Record) -> Record:
     return {f"{kind.name}Arn": record[f"{kind.name}Arn"]}
 
 
+def container_of(request: Record) -> Record:
+    """A model's one container, whichever way it is named.
+
+    Raises:
+        AwsError: it has none or several.
+    """
+    containers = [
+        *([request["PrimaryContainer"]] if "PrimaryContainer" in request else []),
+        *request.get("Containers", []),
+    ]
+    if len(containers) != 1:
+        message = "The embedded SageMaker needs one container: PrimaryContainer, or Containers with one"
+        raise AwsError("ValidationException", message)
+    return containers[0]
+
+
+def archive_of(container: Record) -> str:
+    """Where a container's archive is, whichever way it is named.
+
+    Raises:
+        AwsError: it is named not at all or twice.
+    """
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    (url, *others) = [*filter(None, [container.get("ModelDataUrl"), source.get("S3Uri")])] or [""]
+    if not url or others or not container.get("Image"):
+        message = "The embedded SageMaker needs a container with Image and either ModelDataUrl or ModelDataSource"
+        raise AwsError("ValidationException", message)
+    return url
+
+
 async def create_model(cloud: Cloud, request: Record) -> Record:
     """CreateModel: one container, its archive in the embedded S3."""
-    container = request.get("PrimaryContainer", {})
-    url = container.get("ModelDataUrl", "")
-    if not url.startswith("s3://") or not container.get("Image"):
-        message = "The embedded SageMaker needs PrimaryContainer with Image and ModelDataUrl, s3://bucket/key"
-        raise AwsError("ValidationException", message)
+    container = container_of(request)
+    url = archive_of(container)
+    if any("\0" in value for value in container.get("Environment", {}).values()):
+        raise AwsError("ValidationException", "Environment: no process can be given a NUL character.")
     try:
         exists = await asyncio.to_thread(hosting.model_data_exists, url, cloud.hosting.s3)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ValueError) as error:
         raise AwsError("ValidationException", f"Could not access model data at {url}: {error}") from error
     if not exists:
         raise AwsError("ValidationException", f"Could not find model data at {url}.")
@@ -186,14 +239,24 @@ async def create_endpoint_config(cloud: Cloud, request: Record) -> Record:
     """CreateEndpointConfig: variants of existing models."""
     variants = request["ProductionVariants"]
     for variant in variants:
-        missing = {"ModelName", "InitialInstanceCount", "InstanceType"} - variant.keys()
-        if missing:
-            message = f"ProductionVariants: {variant['VariantName']} lacks {', '.join(sorted(missing))}"
-            raise AwsError("ValidationException", message)
+        _require_capacity(variant)
         find(cloud, MODEL, variant["ModelName"])
     if len({variant["VariantName"] for variant in variants}) < len(variants):
         raise AwsError("ValidationException", "ProductionVariants: a VariantName occurs twice")
     return create(cloud, CONFIG, request)
+
+
+def _require_capacity(variant: Record) -> None:
+    serverless = variant.get("ServerlessConfig")
+    needed = {"ModelName"} if serverless else {"ModelName", "InitialInstanceCount", "InstanceType"}
+    if missing := needed - variant.keys():
+        message = f"ProductionVariants: {variant['VariantName']} lacks {', '.join(sorted(missing))}"
+        raise AwsError("ValidationException", message)
+    if serverless and {"InitialInstanceCount", "InstanceType"} & variant.keys():
+        message = f"ProductionVariants: {variant['VariantName']} has both instances and ServerlessConfig"
+        raise AwsError("ValidationException", message)
+    if serverless and serverless["MemorySizeInMB"] % 1024:
+        raise AwsError("ValidationException", "ServerlessConfig: MemorySizeInMB must be a multiple of 1024")
 
 
 async def create_endpoint(cloud: Cloud, request: Record) -> Record:
@@ -211,15 +274,66 @@ async def update_endpoint(cloud: Cloud, request: Record) -> Record:
     """UpdateEndpoint: the present fleet serves until the new one is ready."""
     endpoint = find(cloud, ENDPOINT, request["EndpointName"])
     config = request["EndpointConfigName"]
-    if endpoint["EndpointStatus"] == "Failed":
-        message = f'Cannot update failed endpoint "{endpoint["EndpointArn"]}". It can only be deleted.'
-        raise AwsError("ValidationException", message)
-    _require_settled(endpoint)
+    _require_in_service(endpoint)
+    # The one in service must exist too. Source: API_UpdateEndpoint, "You must not delete an EndpointConfig in use".
+    find(cloud, CONFIG, endpoint["EndpointConfigName"])
     deployment = plan(cloud, endpoint["EndpointName"], config)
+    has_instances = any(not variant.serverless for variant in _variants(endpoint["Deployment"]))
+    if has_instances and any(variant.serverless for variant in _variants(deployment)):
+        # Source: docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html.
+        message = f'Cannot update endpoint "{endpoint["EndpointArn"]}" with instances to a serverless one.'
+        raise AwsError("ValidationException", message)
+    return _update(cloud, endpoint, config, deployment)
+
+
+async def update_endpoint_weights_and_capacities(cloud: Cloud, request: Record) -> Record:
+    """UpdateEndpointWeightsAndCapacities: weights change at once; for other capacities a new fleet starts."""
+    endpoint = find(cloud, ENDPOINT, request["EndpointName"])
+    _require_in_service(endpoint)
+    desired = {one["VariantName"]: one for one in request["DesiredWeightsAndCapacities"]}
+    if len(desired) < len(request["DesiredWeightsAndCapacities"]):
+        raise AwsError("ValidationException", "DesiredWeightsAndCapacities: a VariantName occurs twice")
+    before = _variants(endpoint["Deployment"])
+    if absent := desired.keys() - {variant.name for variant in before}:
+        message = f'Could not find variant {", ".join(sorted(absent))} of endpoint "{endpoint["EndpointArn"]}".'
+        raise AwsError("ValidationException", message)
+    after = [_desired(variant, desired.get(variant.name, {})) for variant in before]
+    deployment = _deployment(cloud, endpoint["EndpointName"], after)
+    if [variant.instances for variant in before] != [variant.instances for variant in after]:
+        return _update(cloud, endpoint, endpoint["EndpointConfigName"], deployment)
+    if fleet := cloud.fleets.get(endpoint["EndpointName"]):
+        hosting.rebalance(fleet, after)
+    endpoint["Deployment"] = endpoint["Deployment"] | {"Variants": after}
+    for summary, variant in zip(endpoint["ProductionVariants"], after, strict=True):
+        summary |= {"CurrentWeight": variant.weight, "DesiredWeight": variant.weight}
+    endpoint.pop("FailureReason", None)
+    _settle(cloud, endpoint, None)
+    return {"EndpointArn": endpoint["EndpointArn"]}
+
+
+def _desired(variant: Variant, change: Record) -> Variant:
+    instances = change.get("DesiredInstanceCount", variant.instances)
+    if instances < 1 or (variant.serverless and "DesiredInstanceCount" in change):
+        allowed = "none, for it is serverless" if variant.serverless else "1 or more"
+        message = (
+            f"DesiredWeightsAndCapacities: DesiredInstanceCount of {variant.name} = {instances}; allowed: {allowed}"
+        )
+        raise AwsError("ValidationException", message)
+    return variant._replace(instances=instances, weight=change.get("DesiredWeight", variant.weight))
+
+
+def _update(cloud: Cloud, endpoint: Record, config: str, deployment: Record) -> Record:
     endpoint |= {"EndpointStatus": "Updating", "LastModifiedTime": time.time()}
     endpoint.pop("FailureReason", None)
     _begin(cloud, endpoint, config, deployment)
     return {"EndpointArn": endpoint["EndpointArn"]}
+
+
+def _require_in_service(endpoint: Record) -> None:
+    if endpoint["EndpointStatus"] == "Failed":
+        message = f'Cannot update failed endpoint "{endpoint["EndpointArn"]}". It can only be deleted.'
+        raise AwsError("ValidationException", message)
+    _require_settled(endpoint)
 
 
 def _require_settled(endpoint: Record) -> None:
@@ -256,18 +370,24 @@ def plan(cloud: Cloud, endpoint: str, config_name: str) -> Record:
     variants = []
     config = find(cloud, CONFIG, config_name)
     for one in config["ProductionVariants"]:
-        container = find(cloud, MODEL, one["ModelName"])["PrimaryContainer"]
+        container = container_of(find(cloud, MODEL, one["ModelName"]))
         variants.append(
             Variant(
                 name=one["VariantName"],
                 image=container["Image"],
-                model_data_url=container["ModelDataUrl"],
+                model_data_url=archive_of(container),
                 environment=container.get("Environment", {}),
-                instances=one["InitialInstanceCount"],
+                instances=one.get("InitialInstanceCount", 1),
                 weight=one.get("InitialVariantWeight", 1.0),
                 startup_seconds=one.get("ContainerStartupHealthCheckTimeoutInSeconds", cloud.startup_seconds),
+                serverless=one.get("ServerlessConfig"),
+                instance_type=one.get("InstanceType", "serverless"),
             )
         )
+    return _deployment(cloud, endpoint, variants)
+
+
+def _deployment(cloud: Cloud, endpoint: str, variants: Sequence[Variant]) -> Record:
     used = sum(
         max(_instances(other.get("Deployment")), _instances(other.get("Planned")))
         for name, other in cloud.state[ENDPOINT.name].items()
@@ -275,11 +395,10 @@ def plan(cloud: Cloud, endpoint: str, config_name: str) -> Record:
     )
     asked = sum(variant.instances for variant in variants)
     if used + asked > MAX_INSTANCES:
-        kind = config["ProductionVariants"][0]["InstanceType"]
         raise AwsError(
             "ResourceLimitExceeded",
-            f"The account-level service limit '{kind} for endpoint usage' is {MAX_INSTANCES} Instances, with "
-            f"current utilization of {used} Instances and a request delta of {asked} Instances. "
+            f"The account-level service limit '{variants[0].instance_type} for endpoint usage' is {MAX_INSTANCES} "
+            f"Instances, with current utilization of {used} Instances and a request delta of {asked} Instances. "
             "Delete an endpoint, or ask for fewer instances.",
         )
     return {"Id": f"{endpoint}-{secrets.token_hex(4)}", "Variants": variants}
@@ -303,22 +422,20 @@ async def deploy(cloud: Cloud, endpoint: Record, config: str, deployment: Record
     now = time.time()
     endpoint["EndpointConfigName"] = config
     endpoint["Deployment"] = deployment
-    endpoint["ProductionVariants"] = [
-        {
-            "VariantName": variant.name,
-            "DeployedImages": [
-                {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": now}
-            ],
-            "CurrentWeight": variant.weight,
-            "DesiredWeight": variant.weight,
-            "CurrentInstanceCount": variant.instances,
-            "DesiredInstanceCount": variant.instances,
-        }
-        for variant in variants
-    ]
+    endpoint["ProductionVariants"] = [_summary(variant, now) for variant in variants]
     _settle(cloud, endpoint, None)
     if before:
         await hosting.retire(before)
+
+
+def _summary(variant: Variant, now: float) -> Record:
+    capacity = {"ServerlessConfig": variant.serverless} if variant.serverless else {"InstanceCount": variant.instances}
+    of_the_moment = {"Weight": variant.weight, **capacity}
+    return {
+        "VariantName": variant.name,
+        "DeployedImages": [{"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": now}],
+        **{f"{when}{name}": value for when in ("Current", "Desired") for name, value in of_the_moment.items()},
+    }
 
 
 def _settle(cloud: Cloud, endpoint: Record, failure: str | None) -> None:
@@ -337,13 +454,17 @@ def serving(cloud: Cloud, name: str, target: str | None) -> Fleet | None:
     """The fleet that serves an endpoint; None while it is being brought back.
 
     Raises:
-        AwsError: ValidationError: nothing serves there, or no variant is named `target`.
+        AwsError: ValidationError: nothing serves there, no variant is named `target`, or none takes requests.
     """
     endpoint = cloud.state[ENDPOINT.name].get(name)
     if endpoint is None or endpoint["EndpointStatus"] not in ("InService", "Updating", "SystemUpdating"):
         raise AwsError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
-    if target and target not in (variant.name for variant in _variants(endpoint["Deployment"])):
+    variants = _variants(endpoint["Deployment"])
+    if target and target not in (variant.name for variant in variants):
         raise AwsError("ValidationError", f"Variant {target} of endpoint {name} not found.")
+    if not target and not any(variant.weight for variant in variants):
+        message = f"Every variant of endpoint {name} has the weight 0; name one with TargetVariant."
+        raise AwsError("ValidationError", message)
     return cloud.fleets.get(name)
 
 
@@ -386,34 +507,58 @@ def _members(record: Record, operation_name: str) -> Record:
 
 
 async def list_resources(kind: Kind, cloud: Cloud, request: Record) -> Record:
-    """ListModels, ListEndpointConfigs, ListEndpoints: the latest first, by default."""
+    """ListModels, ListEndpointConfigs, ListEndpoints: the latest first, by default.
+
+    A token names the last resource of its page and not a position, which moves when others come and go.
+    """
     column = {"Name": kind.key, "Status": "EndpointStatus"}.get(request.get("SortBy", ""), "CreationTime")
+    descending = request.get("SortOrder", "Descending") == "Descending"
+
+    def place(record: Record) -> tuple[Any, str]:
+        return record[column], record[kind.key]
+
     records = [record for record in cloud.state[kind.name].values() if _wanted(record, kind, request)]
-    records.sort(key=lambda record: (record[column], record[kind.key]))
-    if request.get("SortOrder", "Descending") == "Descending":
-        records.reverse()
-    token = request.get("NextToken", "0")
-    if not token.isdecimal() or int(token) > len(records):
-        raise AwsError("ValidationException", "Invalid pagination token")
-    start, end = int(token), int(token) + request.get("MaxResults", PAGE)
+    records.sort(key=place, reverse=descending)
+    order = [kind.name, column, descending]
+    if "NextToken" in request:
+        last = _read_token(request["NextToken"], order)
+        records = [record for record in records if (place(record) < last if descending else place(record) > last)]
+    count = request.get("MaxResults", PAGE)
     (listed,) = (
         member
         for name, member in operation("sagemaker", f"List{kind.name}s").output_shape.members.items()
         if name != "NextToken"
     )
     page = [
-        {name: value for name, value in record.items() if name in listed.member.members}
-        for record in records[start:end]
+        {name: value for name, value in record.items() if name in listed.member.members} for record in records[:count]
     ]
-    return {f"{kind.name}s": page} | ({"NextToken": str(end)} if end < len(records) else {})
+    more = {"NextToken": _token(order, place(records[count - 1]))} if len(records) > count else {}
+    return {f"{kind.name}s": page, **more}
+
+
+def _token(order: list[Any], last: tuple[Any, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([*order, *last]).encode()).decode()
+
+
+def _read_token(token: str, order: list[Any]) -> tuple[Any, str]:
+    """The place that a token of the same list in the same order names.
+
+    Raises:
+        AwsError: it is none.
+    """
+    try:
+        *stated, value, name = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, TypeError, RecursionError):
+        stated = []
+    if stated != order or type(value) is not (float if order[1] == "CreationTime" else str) or type(name) is not str:
+        raise AwsError("ValidationException", "Invalid pagination token")
+    return value, name
 
 
 def _wanted(record: Record, kind: Kind, request: Record) -> bool:
     def within(column: str) -> bool:
-        time_of = datetime.datetime.fromtimestamp(record.get(column, 0), datetime.UTC)
-        after, before = request.get(f"{column}After"), request.get(f"{column}Before")
-        return (after is None or parse_to_aware_datetime(after) <= time_of) and (
-            before is None or time_of <= parse_to_aware_datetime(before)
+        return (
+            request.get(f"{column}After", -math.inf) < record.get(column, 0) < request.get(f"{column}Before", math.inf)
         )
 
     return (
@@ -433,7 +578,9 @@ def _tagged(cloud: Cloud, request: Record) -> dict[str, str]:
 
 
 async def list_tags(cloud: Cloud, request: Record) -> Record:
-    """ListTags: all fit one page."""
+    """ListTags: all fit one page, so no token is one."""
+    if "NextToken" in request:
+        raise AwsError("ValidationException", "Invalid pagination token")
     return {"Tags": [{"Key": key, "Value": value} for key, value in _tagged(cloud, request).items()]}
 
 
@@ -445,7 +592,7 @@ async def add_tags(cloud: Cloud, request: Record) -> Record:
         raise AwsError("ValidationException", "A resource can have up to 50 tags.")
     tags |= new
     cloud.save()
-    return await list_tags(cloud, request)
+    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
 async def delete_tags(cloud: Cloud, request: Record) -> Record:
@@ -462,6 +609,7 @@ OPERATIONS: Final[dict[str, Callable[[Cloud, Record], Awaitable[Record]]]] = {
     "CreateEndpointConfig": create_endpoint_config,
     "CreateEndpoint": create_endpoint,
     "UpdateEndpoint": update_endpoint,
+    "UpdateEndpointWeightsAndCapacities": update_endpoint_weights_and_capacities,
     "DeleteEndpoint": delete_endpoint,
     "DeleteModel": partial(delete, MODEL),
     "DeleteEndpointConfig": partial(delete, CONFIG),
@@ -473,18 +621,27 @@ OPERATIONS: Final[dict[str, Callable[[Cloud, Record], Awaitable[Record]]]] = {
 }
 
 
-def require_supported(name: str, request: Mapping[str, Any]) -> None:
+def require_supported(name: str, request: Mapping[str, Any], code: str = "ValidationException") -> None:
     """Refuse what AWS knows and this server would ignore.
 
     Raises:
-        AwsError: ValidationException, naming it.
+        AwsError: of that code, naming it.
     """
-    for path, allowed in SUPPORTED.get(name, {}).items():
-        inner = request.get(path, {}) if path else request
-        for part in inner if isinstance(inner, list) else [inner]:
-            if unknown := part.keys() - allowed:
-                message = f"The embedded SageMaker does not know {', '.join(sorted(unknown))} of {path or name}"
-                raise AwsError("ValidationException", f"{message}; it knows {', '.join(sorted(allowed))}.")
+    if name in SUPPORTED:
+        for message in _unsupported(request, SUPPORTED[name], name):
+            raise AwsError(code, f"The embedded SageMaker {message}.")
+
+
+def _unsupported(value: Any, known: Any, path: str) -> Iterator[str]:
+    if isinstance(known, tuple):
+        if value not in known:
+            yield f"knows {path} only as {json.dumps(known[0])}"
+    elif known is not ANY:
+        for part in value if isinstance(value, list) else [value]:
+            if unknown := part.keys() - known.keys():
+                yield f"does not know {', '.join(sorted(unknown))} of {path}; it knows {', '.join(sorted(known))}"
+            for name, inner in part.items():
+                yield from _unsupported(inner, known.get(name), name)
 
 
 def recover(cloud: Cloud) -> None:

@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape
-from botocore.validate import ParamValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,13 +30,26 @@ AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/\s]+)/(?P<date>\d{8})/(?P<region>[^/\s]+)/(?P<service>[^/\s]+)"
     r"/aws4_request,\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
-# What Python's patterns lack, as the service models use it.
+# What Python's patterns lack, as the service models use it. A line break is white space, but no separator, \p{Z}.
 JAVA_CLASSES: Final = {
-    r"\p{L}\p{Z}\p{N}": r"\w\s",
+    r"\p{L}\p{Z}\p{N}": r"\w \u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000",
     r"[\p{Print}]": r"[\x20-\x7E]",
     r"\p{ASCII}": r"[\x00-\x7F]",
     r"\z": r"\Z",
 }
+JSON_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "structure": dict,
+    "map": dict,
+    "list": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "long": int,
+    "float": (int, float),
+    "timestamp": (int, float),
+}
+# Of 32 and 64 bits, and the last second that a date of four digits has.
+LARGEST: Final = {"integer": 2**31 - 1, "long": 2**63 - 1, "float": 3.4028235e38, "timestamp": 253402300799}
 # STS has names of its own for what the other services say of a signature.
 STS_CODES: Final = {
     "MissingAuthenticationTokenException": "MissingAuthenticationToken",
@@ -74,28 +86,39 @@ def _service(name: str) -> ServiceModel:
 
 
 def check(parameters: Mapping[str, Any], shape: Shape) -> None:
-    """Check a request, or an answer, against its shape.
-
-    botocore's validator knows names, types, required members and minima; maxima, enumerations and patterns are
-    checked here.
+    """Check a request, or an answer, against its shape, in AWS's words where they are known.
 
     Raises:
-        AwsError: ValidationException, with every violation.
+        AwsError: SerializationException: a value is of another type, or none that its type can hold;
+            ValidationException, with every violation: a member is missing or not known, or a constraint is not met.
     """
-    report = ParamValidator().validate(parameters, shape)
-    found = report.generate_report().split("\n") if report.has_errors() else []
-    # Their types must be right before constraints on values can be compared.
-    found = found or list(_violations(parameters, shape, ""))
-    if found:
-        count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected"
-        raise AwsError("ValidationException", f"{count}: {'; '.join(found)}")
+    if found := list(_violations(parameters, shape, "")):
+        raise AwsError("ValidationException", detected(found))
+
+
+def detected(violations: Sequence[str]) -> str:
+    """AWS's message on the violations of one request."""
+    count = len(violations)
+    return f"{count} validation error{'s' if count > 1 else ''} detected: {'; '.join(violations)}"
+
+
+def violation(value: Any, path: str, constraint: str) -> str:
+    """AWS's words on one value; `constraint` continues 'Member must'."""
+    shown = value if isinstance(value, str) else json.dumps(value)
+    return f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must {constraint}"
 
 
 def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    _require_type(value, shape, path)
     if shape.type_name == "structure":
+        for name in shape.required_members:
+            if name not in value:
+                yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
         for name, inner in value.items():
-            member = name[0].lower() + name[1:]
-            yield from _violations(inner, shape.members[name], f"{path}.{member}" if path else member)
+            if name in shape.members:
+                yield from _violations(inner, shape.members[name], _below(path, name))
+            else:
+                yield f"Value at '{_below(path, name)}' is not known; known: {', '.join(shape.members)}"
     elif shape.type_name == "map":
         for key, inner in value.items():
             yield from _violations(key, shape.key, path)
@@ -103,20 +126,36 @@ def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
     elif shape.type_name == "list":
         for number, inner in enumerate(value, start=1):
             yield from _violations(inner, shape.member, f"{path}.{number}.member")
-    yield from (
-        f"Value {json.dumps(value)} at '{path}' failed to satisfy constraint: Member must {what}"
-        for what in violated(value, shape)
-    )
+    yield from (violation(value, path, constraint) for constraint in violated(value, shape))
+
+
+def _below(path: str, member: str) -> str:
+    name = member[:1].lower() + member[1:]
+    return f"{path}.{name}" if path else name
+
+
+def _require_type(value: Any, shape: Shape, path: str) -> None:
+    kind = shape.type_name
+    fits = isinstance(value, JSON_TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
+    limit = LARGEST.get(kind)
+    # Written so that what is no number does not fit.
+    if not fits or (limit is not None and not -limit - 1 <= value <= limit):
+        shown = json.dumps(value)
+        raise AwsError("SerializationException", f"{shown[:80]} at '{path}' can not be converted to {kind}")
 
 
 def violated(value: Any, shape: Shape) -> Iterator[str]:
-    """What a value, without what it holds, must be and is not: maximum, enumeration, pattern, in AWS's words."""
-    limit = shape.metadata.get("max")
-    if limit is not None and shape.type_name in ("string", "list", "map", "blob") and len(value) > limit:
-        yield f"have length less than or equal to {limit}"
-    elif limit is not None and shape.type_name in ("integer", "long", "float") and value > limit:
-        yield f"have value less than or equal to {limit}"
-    elif shape.type_name == "string":
+    """What a value, without what it holds, must be and is not: bounds, enumeration, pattern, in AWS's words."""
+    sized = shape.type_name in ("string", "list", "map", "blob")
+    what, size = ("length", len(value)) if sized else ("value", value)
+    if shape.type_name in ("structure", "boolean", "timestamp"):
+        return
+    lowest, highest = shape.metadata.get("min"), shape.metadata.get("max")
+    if lowest is not None and size < lowest:
+        yield f"have {what} greater than or equal to {lowest}"
+    if highest is not None and size > highest:
+        yield f"have {what} less than or equal to {highest}"
+    if shape.type_name == "string":
         allowed, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
         if allowed and value not in allowed:
             yield f"satisfy enum value set: [{', '.join(allowed)}]"

@@ -10,9 +10,10 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -34,12 +35,14 @@ from fashion_cnn.localsagemaker.protocol import (
     authenticate,
     body_answer,
     check,
+    detected,
     json_answer,
     json_error,
     operation,
     sts_answer,
     sts_error,
     violated,
+    violation,
 )
 from fashion_cnn.serving import bodies, connections
 
@@ -52,12 +55,20 @@ SHUTDOWN_SECONDS: Final = 8  # less than daemon.stop waits
 # Half of the files that a process may have open where the system is strict, so that the rest is there for the work.
 MAX_CONNECTIONS: Final = 512
 
-# The members of InvokeEndpoint that travel as headers: name, header, shape.
-INVOCATION_HEADERS: Final = [
-    (name, shape.serialization["name"].lower(), shape)
+log = logging.getLogger("fashion_cnn.localcloud")
+
+# The members of InvokeEndpoint that travel as headers.
+INVOCATION_HEADERS: Final = {
+    name: shape.serialization["name"].lower()
     for name, shape in operation("sagemaker-runtime", "InvokeEndpoint").input_shape.members.items()
     if shape.serialization.get("location") == "header"
-]
+}
+RUNTIME: Final = operation("sagemaker-runtime", "InvokeEndpoint").service_model
+OTHER_INVOCATIONS: Final = {
+    name: RUNTIME.operation_model(name).http["requestUri"]
+    for name in RUNTIME.operation_names
+    if name != "InvokeEndpoint"
+}
 FORWARDED: Final = {
     "ContentType": "Content-Type",
     "Accept": "Accept",
@@ -78,8 +89,8 @@ async def root(request: Request) -> Response:
         authenticate(request, body, cloud.credentials, "sagemaker", s3.REGION)
         parameters = document(body)
         response = json_answer(await call(cloud, name, parameters))
-    except AwsError as error:
-        response = json_error(error)
+    except Exception as error:
+        response = json_error(refusal(error))
     if name in OPERATIONS:
         record_call(cloud, name, parameters, response.status_code)
     return response
@@ -90,6 +101,7 @@ async def call(cloud: Cloud, name: str, parameters: dict[str, Any]) -> dict[str,
 
     Raises:
         AwsError: the operation is not known, the parameters are not allowed, or what the operation raises.
+        RuntimeError: the result is not what the operation's description says.
     """
     if name not in OPERATIONS:
         message = f"The embedded SageMaker does not know {name!r}; it knows {', '.join(OPERATIONS)}."
@@ -99,23 +111,35 @@ async def call(cloud: Cloud, name: str, parameters: dict[str, Any]) -> dict[str,
     require_supported(name, parameters)
     result = await OPERATIONS[name](cloud, parameters)
     if model.output_shape:
-        check(result, model.output_shape)
+        try:
+            check(result, model.output_shape)
+        except AwsError as error:
+            raise RuntimeError(f"{name} answers what its description does not allow: {error}") from error
     return result
 
 
 def document(body: bytes) -> dict[str, Any]:
-    """Read a request of the JSON protocol.
+    """Read a request of the JSON protocol; a member that is null counts as not given.
 
     Raises:
-        AwsError: it is not a JSON object.
+        AwsError: it is not a JSON object, or holds what is no number or half a character.
     """
     try:
-        parameters = json.loads(body)
+        parameters = json.loads(body, object_hook=_given, parse_constant=_refuse_constant)
+        json.dumps(parameters, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):
         raise AwsError("SerializationException", "The body is not a JSON object in UTF-8.")
     return parameters
+
+
+def _given(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 async def sts(request: Request) -> Response:
@@ -137,16 +161,29 @@ async def invocations(request: Request) -> Response:
     """InvokeEndpoint: POST /endpoints/NAME/invocations."""
     cloud: Cloud = request.app.state.cloud
     headers = request.headers
-    parameters = {name: headers[header] for name, header, _ in INVOCATION_HEADERS if header in headers}
+    parameters = {name: headers[header] for name, header in INVOCATION_HEADERS.items() if header in headers}
     parameters["EndpointName"] = request.path_params["name"]
     try:
         body = await read(request, MAX_HTTP_BYTES)
         authenticate(request, body, cloud.credentials, "sagemaker", s3.REGION)
         response = await invoke(cloud, parameters, body)
-    except AwsError as error:
-        response = json_error(error)
+    except Exception as error:
+        response = json_error(refusal(error))
     record_call(cloud, "InvokeEndpoint", parameters, response.status_code)
     return response
+
+
+async def other_invocations(name: str, request: Request) -> Response:
+    """InvokeEndpointAsync and its like, which are refused."""
+    error = AwsError(
+        "UnknownOperationException", f"The embedded SageMaker does not know {name}; it knows InvokeEndpoint."
+    )
+    try:
+        body = await read(request, MAX_HTTP_BYTES)
+        authenticate(request, body, request.app.state.cloud.credentials, "sagemaker", s3.REGION)
+    except Exception as earlier:
+        error = refusal(earlier)
+    return json_error(error)
 
 
 async def invoke(cloud: Cloud, parameters: Mapping[str, str], body: bytes) -> Response:
@@ -157,6 +194,10 @@ async def invoke(cloud: Cloud, parameters: Mapping[str, str], body: bytes) -> Re
     """
     check_invocation(parameters, body)
     name, target = parameters["EndpointName"], parameters.get("TargetVariant")
+    serving(cloud, name, target)
+    if "TargetModel" in parameters:
+        message = f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
+        raise AwsError("ValidationError", message, ErrorCode="TARGET_MODEL_HEADER_NOT_SUPPORTED")
     headers = {FORWARDED[member]: value for member, value in parameters.items() if member in FORWARDED}
     try:
         answer = await hosting.forward(
@@ -170,7 +211,12 @@ async def invoke(cloud: Cloud, parameters: Mapping[str, str], body: bytes) -> Re
     if answer.status != 200:
         raise model_error(name, answer.status, answer.body.decode(errors="replace"))
     passed = ("Content-Type", FORWARDED["CustomAttributes"])
-    own = {key: answer.headers[key] for key in passed if key in answer.headers}
+    # aiohttp reads a header's bytes as UTF-8, Starlette writes them as Latin-1.
+    own = {
+        key: answer.headers[key].encode(errors="surrogateescape").decode("latin-1")
+        for key in passed
+        if key in answer.headers
+    }
     return body_answer(answer.body, {**own, "x-Amzn-Invoked-Production-Variant": answer.variant})
 
 
@@ -180,18 +226,18 @@ def check_invocation(parameters: Mapping[str, str], body: bytes) -> None:
     Raises:
         AwsError: ValidationError.
     """
-    require_supported("InvokeEndpoint", parameters)
+    require_supported("InvokeEndpoint", parameters, "ValidationError")
     found = [
-        f"Value {parameters[name]!r} at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must {what}"
-        for name, _, shape in INVOCATION_HEADERS
+        violation(parameters[name], f"{name[0].lower()}{name[1:]}", constraint)
+        for name, shape in operation("sagemaker-runtime", "InvokeEndpoint").input_shape.members.items()
         if name in parameters
-        for what in violated(parameters[name], shape)
+        for constraint in violated(parameters[name], shape)
     ]
     if len(body) > bodies.MAX_BYTES:
         constraint = f"Member must have length less than or equal to {bodies.MAX_BYTES}"
         found.append(f"Value at 'body' failed to satisfy constraint: {constraint}")
     if found:
-        raise AwsError("ValidationError", f"{len(found)} validation error detected: {'; '.join(found)}")
+        raise AwsError("ValidationError", detected(found))
 
 
 def model_error(endpoint: str, status: int, message: str) -> AwsError:
@@ -237,6 +283,22 @@ async def read_unsigned(request: Request, limit: int) -> bytes:
     return body
 
 
+def refusal(error: Exception) -> AwsError:
+    """What a request that failed is answered; Starlette would answer too, but end the connection."""
+    if isinstance(error, AwsError):
+        return error
+    log.error("a request failed", exc_info=error)
+    message = "The request processing has failed because of an unknown error, exception or failure."
+    return AwsError("InternalFailure", message, 500)
+
+
+async def unknown_path(request: Request, _: Exception) -> Response:
+    """What nobody serves; AWS names an operation here, too."""
+    known = "SageMaker's operations at /, InvokeEndpoint at /endpoints/NAME/invocations, and the page"
+    message = f"The embedded SageMaker does not know {request.method} {request.url.path}; it knows {known}."
+    return json_error(AwsError("UnknownOperationException", message, 404))
+
+
 async def internal_failure(_: Request, error: Exception) -> Response:
     """What AWS answers to a fault of its own; the server's log has the traceback."""
     return json_error(AwsError("InternalFailure", f"The embedded SageMaker failed: {error!r}", 500))
@@ -248,7 +310,11 @@ def record_call(cloud: Cloud, name: str, parameters: Mapping[str, Any], status: 
 
 
 ROUTES: Final[list[BaseRoute]] = [
-    Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+    Route("/endpoints/{name:path}/invocations", invocations, methods=["POST"]),
+    *(
+        Route(uri.replace("{EndpointName}", "{name:path}"), partial(other_invocations, name), methods=["POST"])
+        for name, uri in OTHER_INVOCATIONS.items()
+    ),
     Route("/", root, methods=["POST"]),
     *routes.routes(read_unsigned, invoke),
 ]
@@ -287,7 +353,9 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
     # Read now: the first caller should not wait for it.
     for name in OPERATIONS:
         operation("sagemaker", name)
-    return Starlette(routes=ROUTES, exception_handlers={Exception: internal_failure}, lifespan=lifespan)
+    return Starlette(
+        routes=ROUTES, exception_handlers={404: unknown_path, Exception: internal_failure}, lifespan=lifespan
+    )
 
 
 async def _bound_logs(folder: Path) -> None:

@@ -1,12 +1,14 @@
 """The model archive, model.tar.gz, as AWS's TensorFlow Serving container expects it: packing and unpacking.
 
-Source: github.com/aws/sagemaker-tensorflow-serving-container, README.md, "Pre/Post-Processing", and
-docker/build_artifacts/sagemaker/serve.py.
+Source: github.com/aws/sagemaker-tensorflow-serving-container, README.md, "Pre/Post-Processing"; github.com/aws/
+deep-learning-containers, scripts/docker/tensorflow/inference/sagemaker/serve.py.
 """
 
 import gzip
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -16,26 +18,54 @@ from typing import IO, Final
 from fashion_cnn.core.errors import UserError
 
 HANDLER: Final = "code/inference.py"
-# The container's Python has neither package; it installs this list with pip when it starts.
-# Source: github.com/aws/deep-learning-containers, tensorflow/inference/docker/2.20/py3/Dockerfile.cpu.
-REQUIREMENTS: Final = "numpy>=2,<3\npillow>=12,<14\n"
+# The container installs this list with pip when it starts, unless the archive brings code/lib. NumPy and Falcon, which
+# the handler imports too, are in the image, and nothing here replaces them.
+# Source: github.com/aws/deep-learning-containers, docker/tensorflow/inference/2.20/cpu/pyproject.toml.
+REQUIREMENTS: Final = "pillow==13.0.0\n"
+# Wheels for the container: Python 3.12 on Amazon Linux 2023, on x86-64, where alone AWS has an image of it.
+WHEELS: Final = ("--python-version=3.12", "--platform=manylinux_2_28_x86_64", "--only-binary=:all:", "--no-deps")
+LIBRARY: Final = "code/lib"
 
 MAX_MEMBERS: Final = 1000
 MAX_BYTES: Final = 1024**3
 
 
-def pack(saved_model: bytes, archive: Path) -> None:
+def fetch_library(folder: Path) -> None:
+    """Bring what the handler needs in the container and the image lacks, as files for the archive's code/lib.
+
+    Args:
+        folder: where to; new or empty.
+
+    Raises:
+        UserError: pip can't bring it.
+    """
+    options = ["--quiet", "--disable-pip-version-check", "--no-compile", f"--target={folder}", *WHEELS]
+    command = [sys.executable, "-m", "pip", "install", *options, *REQUIREMENTS.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or "pip failed").splitlines()[-1]
+        raise UserError(
+            f"the handler's packages for the container can't be brought: {said}; deploy.aws.network_isolation and "
+            "deploy.aws.serverless need them in the archive"
+        )
+
+
+def pack(saved_model: bytes, archive: Path, library: Path | None = None) -> None:
     """Write a model archive: model version 1 and the request handler; the same bytes for the same model.
 
     Args:
         saved_model: the content of `saved_model.pb`, as `export.saved_model` returns it.
         archive: the file to write; it appears under its name only when it is complete.
+        library: a folder that becomes code/lib, so that the container installs nothing when it starts.
     """
     files = {
         "1/saved_model.pb": saved_model,
         HANDLER: Path(__file__).with_name("inference.py").read_bytes(),
         "code/requirements.txt": REQUIREMENTS.encode(),
     }
+    if library:
+        brought = [path for path in sorted(library.rglob("*")) if path.is_file()]
+        files |= {f"{LIBRARY}/{path.relative_to(library).as_posix()}": path.read_bytes() for path in brought}
     partial = archive.with_name(f"{archive.name}.partial")
     # No file name and no time in the gzip header; a fresh TarInfo has owner 0, time 0 and mode 0644.
     with (

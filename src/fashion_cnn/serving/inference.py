@@ -1,17 +1,17 @@
 """The request handler inside the model archive: pictures in, class probabilities out.
 
 It stands alone: it runs where this package is not installed. AWS's TensorFlow Serving container calls
-`input_handler`, posts what it returns to TensorFlow Serving's REST predict call, and hands the response to
-`output_handler`. It answers an exception of either with status 500 and `{"error": "<message>"}`; a handler
-can't choose the status there. This project's model server answers the same with the exception's `status`.
+`input_handler`, posts what it returns to TensorFlow Serving's REST predict call, and hands a good response to
+`output_handler`; a bad one goes to the client. A `falcon.HTTPError` sets the answer's status, and its description
+is the answer's; any other exception is status 500 and `{"error": "<message>"}`.
 
 Pictures are treated as the data set's authors did theirs, except that nothing is inverted: the longer side
 becomes 28 pixels, the rest is filled with black. The network knows light garments on black; whoever sends a
 photograph with a light background inverts it first.
 
-Source: github.com/aws/sagemaker-tensorflow-serving-container, docker/build_artifacts/sagemaker/
-python_service.py; tensorflow.org/tfx/serving/api_rest; Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747,
-section 2.
+Source: github.com/aws/deep-learning-containers, scripts/docker/tensorflow/inference/sagemaker/python_service.py, at
+commit 86bef99963, where Falcon is 3.1.0 and NumPy 1.26.4; tensorflow.org/tfx/serving/api_rest; Xiao, Rasul and
+Vollgraf 2017, arXiv:1708.07747, section 2.
 """
 
 import io
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import IO, Any, NoReturn
 
+import falcon
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps
@@ -41,17 +42,16 @@ MAX_IMAGES = 500
 MAX_PICTURE_PIXELS = 4096 * 4096
 
 
-class BadRequestError(ValueError):
-    """A request that can't be answered.
-
-    Attributes:
-        status: the HTTP status that fits: 400, or 415 for a content type that is not known.
-    """
+class BadRequestError(falcon.HTTPError):
+    """A request that can't be answered: status 400, or 415 for a content type that is not known."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         # What a library says of a damaged file may be long, with line breaks or half a Unicode character.
-        super().__init__(" ".join(message.split()).encode("ascii", "backslashreplace").decode()[:300])
-        self.status = status
+        line = " ".join(message.split()).encode("ascii", "backslashreplace").decode()[:300]
+        super().__init__(falcon.code_to_http_status(status), description=line)
+
+    def __str__(self) -> str:
+        return str(self.description)
 
 
 def input_handler(data: IO[bytes], context: Any) -> str:
@@ -83,18 +83,13 @@ def output_handler(response: Any, context: Any) -> tuple[str, str]:  # noqa: ARG
     """Turn TensorFlow Serving's response into the answer.
 
     Args:
-        response: has `status_code` and `content`, `{"predictions": [[...], ...]}` of shape (n, 10).
+        response: its `content` is `{"predictions": [[...], ...]}` of shape (n, 10).
         context: the container's description of the request; the answer is JSON whatever it accepts.
 
     Returns:
         The body and its content type. The body is `{"predictions": [{"class": "Ankle boot", "label": 9,
         "probabilities": {"T-shirt/top": 0.01, ...}}, ...]}`, one entry an image, in the order of the request.
-
-    Raises:
-        RuntimeError: the prediction failed.
     """
-    if response.status_code != 200:
-        raise RuntimeError(f"the prediction failed: {response.content.decode(errors='replace')}")
     predictions = []
     for probabilities in json.loads(response.content)["predictions"]:
         label = max(range(len(CLASS_NAMES)), key=probabilities.__getitem__)

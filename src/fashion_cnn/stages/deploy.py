@@ -5,7 +5,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from fashion_cnn.cloud.params import Cloud
+from fashion_cnn.cloud.params import Cloud, Deploy
 from fashion_cnn.cloud.target import connect
 from fashion_cnn.cloud.verification import verify
 from fashion_cnn.core import dataset, params, results
@@ -33,14 +33,14 @@ def main() -> None:
         raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
     measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
     with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
-        archive = pack(Path(folder))
+        archive = pack(Path(folder), chosen)
         page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
         what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
         if chosen.target == "aws":
-            preflight.require(target, archive)
+            preflight.require(target)
             print(f"deploy: {preflight.costs(target)}", flush=True)
             what |= chosen.aws.model_dump(include={"region", "instance_type", "instances", "serverless"})
         count = chosen.verify_images
@@ -58,10 +58,13 @@ def main() -> None:
     )
 
 
-def pack(folder: Path) -> Path:
-    """The candidate as a model archive."""
+def pack(folder: Path, chosen: Deploy) -> Path:
+    """The candidate as a model archive, whole where the container can't, or had better not, install anything."""
     from fashion_cnn.serving import archive, export  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
-    path = folder / "model.tar.gz"
-    archive.pack(export.saved_model(CANDIDATE / "model.keras"), path)
+    path, library = folder / "model.tar.gz", None
+    if chosen.target == "aws" and (chosen.aws.network_isolation or chosen.aws.serverless):
+        library = folder / "library"
+        archive.fetch_library(library)
+    archive.pack(export.saved_model(CANDIDATE / "model.keras"), path, library)
     return path

@@ -30,6 +30,10 @@ async def invocations(request: Request) -> Response:
     body = await request.body()
     if body.startswith(b"status "):
         return Response(b"no such thing", int(body[7:]))
+    if body.startswith(b"attributes "):
+        answer = Response(b"{}")
+        answer.raw_headers.append((b"x-amzn-sagemaker-custom-attributes", body[11:]))
+        return answer
     if body == b"die":
         os._exit(1)
     if body.startswith(b"hold "):
@@ -38,8 +42,8 @@ async def invocations(request: Request) -> Response:
             held.write_bytes(held.read_bytes() + b".")
         while held.exists():
             await asyncio.sleep(0.01)
-    answer = {"model": model["name"], "pid": os.getpid(), "bytes": len(body), "variable": os.environ.get("VARIABLE")}
-    return JSONResponse(answer | {"headers": dict(request.headers)})
+    seen = {"model": model["name"], "pid": os.getpid(), "bytes": len(body), "variable": os.environ.get("VARIABLE")}
+    return JSONResponse(seen | {"headers": dict(request.headers)})
 
 
 routes = [Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])]

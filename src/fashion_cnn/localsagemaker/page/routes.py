@@ -150,7 +150,7 @@ async def picture(read: Read, request: Request) -> Response:
     except AwsError as error:
         return _refusal(error)
     except inference.BadRequestError as error:
-        return _refusal(AwsError("BadPicture", str(error), error.status))
+        return _refusal(AwsError("BadPicture", str(error), error.status_code))
     return Response(pixels, headers=HEADERS, media_type="application/json")
 
 

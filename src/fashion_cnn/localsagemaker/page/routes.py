@@ -6,11 +6,11 @@ name that resolves to loopback is refused by its Host header, a foreign page's r
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -114,7 +114,7 @@ async def packed(request: Request) -> Response:
     cloud: Cloud = request.app.state.cloud
     known = request.headers.get("if-none-match")
     try:
-        content, tag = await asyncio.to_thread(_fetch, cloud.hosting.s3, known)
+        found = await asyncio.to_thread(_open_bundle, cloud.hosting.s3, known)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 304:
@@ -124,20 +124,14 @@ async def packed(request: Request) -> Response:
         return _refusal(AwsError("StoreError", f"s3://{s3.BUCKET}/{bundle.KEY}: {error}", 502))
     except BotoCoreError:
         return _refusal(AwsError("NoStore", "The embedded S3 does not answer; make cloud-up starts it.", 503))
-    headers = HEADERS | {"ETag": tag, "Content-Length": str(len(content))}
-    return StreamingResponse(_pieces(content), headers=headers, media_type="application/octet-stream")
+    headers = HEADERS | {"ETag": found["ETag"], "Content-Length": str(found["ContentLength"])}
+    # In pieces, as the browser reads them: whole, each reader's copy would wait in the server's memory.
+    return StreamingResponse(found["Body"].iter_chunks(PIECE), headers=headers, media_type="application/octet-stream")
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    """One after the other, as the browser reads them; written at once, the rest would wait in the server's memory."""
-    for start in range(0, len(content), PIECE):
-        yield content[start : start + PIECE]
-
-
-def _fetch(store: s3.Settings, known: str | None) -> tuple[bytes, str]:
+def _open_bundle(store: s3.Settings, known: str | None) -> dict[str, Any]:
     condition = {"IfNoneMatch": known} if known else {}
-    found = hosting.s3_client(store).get_object(Bucket=s3.BUCKET, Key=bundle.KEY, **condition)
-    return found["Body"].read(), found["ETag"]
+    return hosting.s3_client(store).get_object(Bucket=s3.BUCKET, Key=bundle.KEY, **condition)
 
 
 async def picture(read: Read, request: Request) -> Response:

@@ -19,7 +19,9 @@ from pathlib import Path
 UV = "uv==0.13.9"
 LOCK = Path("requirements.txt")
 PROJECT = Path("pyproject.toml")
-OWN_NAMES = {"bin", "etc", "include", "lib", "lib64", "man", "pyvenv.cfg", "sbin", "share", ".gitignore", ".installed"}
+OWN_NAMES = {
+    "bin", "etc", "include", "lib", "lib64", "man", "pyvenv.cfg", "sbin", "share", ".gitignore", ".installed", ".lock",
+}  # fmt: skip
 STAMP = ".installed"  # in the environment, written last: what it was made of
 # What a person's pip and uv are told is meant for other environments, except how packages are reached.
 REACHING = re.compile("(PIP|UV)_.*(CACHE|CERT|CONCURRENT|CONFIG|HOST|HTTP|INDEX|KEYRING|LINK|PROXY|RETRIES|TIMEOUT)")

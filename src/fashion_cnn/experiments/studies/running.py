@@ -272,13 +272,13 @@ def _collected(call: Call, ended: Run) -> bool:
 
 
 def _left(call: Call) -> str:
-    """How long the rest will take, by the mean of what ran so far."""
+    """How long the rest will take, by the mean of what ran so far; nothing is said where a run takes longer than that."""
     to_go = len(call.waiting) + len(call.runs)
-    if not to_go or not call.seconds:
+    each = sum(call.seconds) / len(call.seconds) if call.seconds else 0
+    spent = [time.monotonic() - one.since for one in call.runs]
+    if not to_go or max(spent, default=0) >= each:
         return f"; {to_go} to go" if to_go else ""
-    each = sum(call.seconds) / len(call.seconds)
-    spent = sum(min(each, time.monotonic() - one.since) for one in call.runs)
-    return f"; {to_go} to go, about {_spoken((to_go * each - spent) / min(call.jobs, to_go))} left"
+    return f"; {to_go} to go, about {_spoken((to_go * each - sum(spent)) / min(call.jobs, to_go))} left"
 
 
 def _spoken(seconds: float) -> str:

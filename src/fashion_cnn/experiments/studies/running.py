@@ -272,7 +272,7 @@ def _collected(call: Call, ended: Run) -> bool:
 
 
 def _left(call: Call) -> str:
-    """How long the rest will take, by the mean of what ran so far; nothing is said where a run takes longer than that."""
+    """How long the rest will take, by the mean of what ran so far; nothing where a run takes longer than that."""
     to_go = len(call.waiting) + len(call.runs)
     each = sum(call.seconds) / len(call.seconds) if call.seconds else 0
     spent = [time.monotonic() - one.since for one in call.runs]

@@ -217,7 +217,7 @@ def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second:
 
 def test_a_study_in_a_fresh_clone_takes_what_the_store_has_and_trains_nothing(first: Clone, tmp_path: Path) -> None:
     study = "sizes: {question: Does size matter?, points: {3: {kernel: 3}, 7: {kernel: 7}}}"
-    (first.folder / "experiments.yaml").write_text(study)
+    (first.folder / "experiments.yaml").write_text(study, encoding="utf-8")
     first.run("git", "add", "--all")
     first.run("git", "commit", "--quiet", "--message", "Seven, and a study")
     first.run("dvc", "push", "--run-cache")

@@ -41,7 +41,7 @@ def fetch_library(folder: Path) -> None:
     """
     options = ["--quiet", "--disable-pip-version-check", "--no-compile", f"--target={folder}", *WHEELS]
     command = [sys.executable, "-m", "pip", "install", *options, *REQUIREMENTS.split()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         said = (done.stderr.strip() or "pip failed").splitlines()[-1]
         raise UserError(

@@ -5,6 +5,9 @@ removed: by itself, by the watcher that it starts (`python -m fashion_cnn.experi
 command. Results leave a clone through git and DVC's cache alone, so a folder may be removed at any moment.
 """
 
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
 import contextlib
 import json
 import os
@@ -83,24 +86,24 @@ def remove(folder: Path) -> None:
     ask_until = time.monotonic() + POLITE_SECONDS
     asked: set[int] = set()
     while running := list(_running_in(folder)):
-        for process in running:
+        for one in running:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if time.monotonic() > ask_until:
-                    process.kill()
-                elif process.pid not in asked:
-                    asked.add(process.pid)
-                    process.terminate()
+                    one.kill()
+                elif one.pid not in asked:
+                    asked.add(one.pid)
+                    one.terminate()
         time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _running_in(folder: Path) -> Iterator[psutil.Process]:
     """What was started for this folder and still works in it; not the store that it may have started elsewhere."""
-    for process in psutil.process_iter():
+    for one in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            inside = Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE
-            if inside and process.environ().get(MARK) == str(folder):
-                yield process
+            inside = Path(one.cwd()).is_relative_to(folder) and one.status() != psutil.STATUS_ZOMBIE
+            if inside and one.environ().get(MARK) == str(folder):
+                yield one
 
 
 def sweep() -> None:
@@ -121,11 +124,11 @@ def remove_all_of(pid: int) -> None:
 def alive(owner: dict[str, Any]) -> bool:
     """Whether the process that claimed a folder still runs."""
     try:
-        process = psutil.Process(owner["pid"])
+        one = psutil.Process(owner["pid"])
         # A clock adjustment shifts create_time a little; a pid is not handed out again that fast.
-        same = abs(process.create_time() - owner["created"]) < 2
+        same = abs(one.create_time() - owner["created"]) < 2
         # Nobody reaps a killed process in a container without an init.
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return same and one.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -141,7 +144,12 @@ def watched() -> Iterator[None]:
             watcher.communicate()  # closes the pipe and waits
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Watch: wait for the end of a process, then remove its folders."""
     sys.stdin.read()  # returns when the other end of the pipe closes: its process ends, though it may still be listed
     with lock():
         remove_all_of(int(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    process.run(main)

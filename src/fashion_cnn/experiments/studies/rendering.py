@@ -211,7 +211,7 @@ def notes(study: Study, summary: Summary) -> str:
     if len(_environments(summary)) > 1:
         lines.append("Points that were trained in different ways differ in that, too.")
     shared = ", ".join(f"`{name}={json.dumps(value)}`" for name, value in study.settings.items())
-    lines += [f"All points set {shared}."] if shared else []
+    lines += [f"All points set {shared}, where the table does not say otherwise."] if shared else []
     return "".join(f"- {line}\n" for line in lines)
 
 

@@ -204,7 +204,7 @@ def test_status_of_a_store_that_was_never_made_makes_none(stopped_cloud: Cloud) 
 
 
 def test_a_stopped_store_is_no_failure_of_make(stopped_cloud: Cloud) -> None:
-    command = ["make", "--old-file=env", f"VENV={sys.prefix}", "cloud-status"]
+    command = ["make", "--no-print-directory", "--old-file=env", f"VENV={sys.prefix}", "cloud-status"]
     done = subprocess.run(command, cwd=REPOSITORY, env=stopped_cloud.environment, capture_output=True, check=True)
     assert done.stdout.startswith(b"S3       stopped; it starts by itself when needed\n")
     assert done.stderr == b""

@@ -280,6 +280,17 @@ def test_where_some_points_have_one_seed_it_is_said_of_which_that_is(defaults: d
     assert rendering.figure(sweep, summarized).axes[0].get_xlabel() == "kernel"
 
 
+def test_the_legend_of_all_arms_lies_within_the_figure(defaults: dict[str, Any]) -> None:
+    every = study_of({"7": {"kernel": 7}}, defaults, arms=list(ARMS))
+    drawn = rendering.figure(every, summary.summarize(every, {"7": planted({})}, {}))
+    drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    shown, whole = legend.get_window_extent(), drawn.bbox
+    assert len(legend.get_texts()) == 4
+    assert whole.x0 + 0.05 * whole.width < shown.x0
+    assert shown.x1 < whole.x1 - 0.05 * whole.width, "with room for a browser's wider letters"
+
+
 def test_the_list_of_studies_names_those_that_have_a_result(tmp_path: Path, defaults: dict[str, Any]) -> None:
     rendering.index(tmp_path)
     assert "No study has a result yet." in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -211,7 +211,7 @@ def notes(study: Study, summary: Summary) -> str:
     if len(_environments(summary)) > 1:
         lines.append("Points that were trained in different ways differ in that, too.")
     shared = ", ".join(f"`{name}={json.dumps(value)}`" for name, value in study.settings.items())
-    lines += [f"All points set {shared}."] if shared else []
+    lines += [f"All points set {shared}, where the table does not say otherwise."] if shared else []
     return "".join(f"- {line}\n" for line in lines)
 
 
@@ -265,7 +265,8 @@ def figure(study: Study, summary: Summary) -> Figure:
     axes.set(xlabel=_ordered(study), ylabel=WORDS.text("axes.test_accuracy"))
     axes.grid(axis="y")
     if len(arms) > 1:
-        drawn.legend(loc="outside upper center", ncols=len(arms))  # within, it would cover networks
+        # Within, it would cover networks; four names in a row are wider than the figure.
+        drawn.legend(loc="outside upper center", ncols=len(arms) if len(arms) < 4 else 2)
     style.format_ticks(axes, "y", WORDS, percent=True)
     return drawn
 

@@ -162,7 +162,7 @@ async def launch(variants: Sequence[Variant], folder: Path, log: Path, settings:
     log.parent.mkdir(parents=True, exist_ok=True)
     for variant in variants:
         if variant.serverless:
-            with _open_log(log) as file:
+            with log.open("ab") as file:
                 file.write(SERVERLESS.format(variant.name).encode())
     try:
         for variant in variants:
@@ -273,7 +273,7 @@ async def _start(instance: Instance, fleet: Fleet, settings: Settings) -> None:
     """
     variant = instance.variant
     instance.port = _free_port()
-    with _open_log(fleet.log) as log:
+    with fleet.log.open("ab") as log:
         instance.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # An archive, or the working folder, must not stand in for a module.
@@ -362,10 +362,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((s3.HOST, 0))
         return probe.getsockname()[1]
-
-
-def _open_log(path: Path) -> Any:
-    return path.open("ab")
 
 
 def _last_words(fleet: Fleet) -> str:

@@ -27,7 +27,7 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.localsagemaker import hosting
 from fashion_cnn.localsagemaker.hosting import UnansweredError
-from fashion_cnn.localsagemaker.operations import KINDS, OPERATIONS, Cloud, recover, require_supported, serving
+from fashion_cnn.localsagemaker.operations import KINDS, OPERATIONS, Cloud, recover, serving
 from fashion_cnn.localsagemaker.page import routes
 from fashion_cnn.localsagemaker.protocol import (
     ACCOUNT,
@@ -44,6 +44,7 @@ from fashion_cnn.localsagemaker.protocol import (
     violated,
     violation,
 )
+from fashion_cnn.localsagemaker.supported import require_supported
 from fashion_cnn.serving import bodies, connections
 
 # AWS's front server cuts off that much above the limit. Source: github.com/aws/sagemaker-python-sdk, issue 171.

@@ -105,6 +105,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory, real_raw_data: Path) -> Ite
     values = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["limit"] = 200
     values["train"]["epochs"] = 1
+    values["cnn"]["filters"] = [8, 16]
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
 
     environment = {

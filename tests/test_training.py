@@ -188,7 +188,7 @@ def test_lower_precision_is_confined_to_the_training_steps(set_params: Callable[
     """As a stage, which chooses its kernels before TensorFlow is imported: oneDNN can't do it on every processor."""
     found = {}
     for precision in ("float32", "mixed_bfloat16"):
-        set_params(**{"train.precision": precision, "train.epochs": 1, "train.batch_size": 16})
+        set_params(**{"train.precision": precision, "train.epochs": 1, "train.batch_size": 16, "cnn.filters": [8, 16]})
         done = subprocess.run([sys.executable, "-m", "fashion_cnn.stages", "train", "cnn3"], check=False)
         assert done.returncode == 0
         network = keras.saving.load_model("models/cnn3/model.keras")

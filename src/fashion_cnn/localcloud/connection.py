@@ -1,6 +1,7 @@
 """Which embedded cloud the clone in the working folder is connected to: `connect` writes it, DVC is asked for it."""
 
 import configparser
+import json
 import os
 import shlex
 import shutil
@@ -69,8 +70,7 @@ def _modify_remote(options: dict[str, str]) -> None:
             if path.exists():
                 shutil.copy(path, copy.with_name(path.name))
         try:
-            for option, value in options.items():
-                _dvc("remote", "modify", "--local", REMOTE, option, value, folder=folder)
+            _dvc(*(["remote", "modify", "--local", REMOTE, *option] for option in options.items()), folder=folder)
         except UserError as error:
             raise UserError(
                 f"{local}: left as it was, and this clone is not connected: {error}; "
@@ -137,13 +137,13 @@ def connected_folder() -> Path | None:
     """
     if not AWS_CONFIG.with_name("config.local").exists():
         return None
-    path = _dvc("config", f"remote.{REMOTE}.configpath")
+    path = _dvc(["config", f"remote.{REMOTE}.configpath"])
     return folder_in(Path(path)) if path and Path(path).is_file() else None
 
 
 def default_remote() -> str | None:
     """The address of DVC's default remote, where that is the one that `connect` points at the store."""
-    options = dict(line.split("=", 1) for line in _dvc("config", "--list").splitlines())
+    options = dict(line.split("=", 1) for line in _dvc(["config", "--list"]).splitlines())
     return options.get(f"remote.{REMOTE}.url") if options.get("core.remote") == REMOTE else None
 
 
@@ -155,15 +155,16 @@ def folder_in(aws_config: Path) -> Path | None:
     return Path(process[process.index("--folder") + 1]) if "--folder" in process else None
 
 
-def _dvc(*arguments: str, folder: str | None = None) -> str:
-    """What a command of DVC's prints.
+def _dvc(*commands: list[str], folder: str | None = None) -> str:
+    """What commands of DVC's print, one after the other in one process, up to the first that fails.
 
     Raises:
-        UserError: it failed, with its reason.
+        UserError: one failed, with its reason.
     """
+    program = "import json, sys; from dvc.cli import main; sys.exit(any(map(main, json.loads(sys.argv[1]))))"
     encoding, errors = "utf-8", "surrogateescape"  # a path, whatever the terminal can show
     result = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
+        [sys.executable, "-c", program, json.dumps(commands)],
         cwd=folder,
         env=os.environ | {"PYTHONIOENCODING": f"{encoding}:{errors}", "PYTHONINSPECT": ""},
         capture_output=True,
@@ -173,5 +174,5 @@ def _dvc(*arguments: str, folder: str | None = None) -> str:
     )
     if result.returncode:
         reason = result.stderr.strip().partition("\n")[0].removeprefix("ERROR: ")
-        raise UserError(f"dvc {' '.join(arguments)}: {reason}")
+        raise UserError(f"dvc {' '.join(commands[0])}: {reason}")
     return result.stdout.strip()

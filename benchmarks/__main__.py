@@ -8,6 +8,7 @@ endpoint   latency and throughput, beside `model.predict` in a Flask route
 scaling    how training grows with images, epochs, seeds and kernel size
 variants   a training step with one thing changed at a time (only where it is named)
 accuracy   test accuracies over seeds (an hour; only where it is named)
+photographs  test images disguised as people's pictures: is the endpoint right? (minutes; only where it is named)
 total      `make repro` in a fresh clone, beside the whole notebook (a quarter of an hour; only where it is named)
 """
 
@@ -30,7 +31,7 @@ from benchmarks import data, machine, report
 from fashion_cnn.ingest import download
 
 USUAL: Final = ("training", "stages", "repro", "store", "endpoint", "scaling")
-LONG: Final = ("variants", "accuracy", "total")
+LONG: Final = ("variants", "accuracy", "photographs", "total")
 
 
 def main() -> None:

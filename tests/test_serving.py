@@ -197,21 +197,23 @@ def test_the_archive_has_the_shape_the_container_expects(packed: Path) -> None:
 
 
 def wheel(folder: Path, tags: str, content: str) -> None:
-    """What a package index would have of Pillow, for one Python and platform."""
+    """What a package index would have of the handler's packages, for one Python and platform."""
     folder.mkdir(exist_ok=True)
-    name, version = archive.REQUIREMENTS.strip().split("==")
-    information = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-{tags}.whl", "w") as file:
-        file.writestr("PIL/__init__.py", content)
-        file.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        file.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tags}\n")
-        file.writestr(f"{information}/RECORD", "")
+    for requirement in archive.REQUIREMENTS.split():
+        name, version = requirement.replace("-", "_").split("==")
+        information = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-{version}-{tags}.whl", "w") as file:
+            file.writestr(f"{name}/__init__.py", content)
+            file.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            file.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tags}\n")
+            file.writestr(f"{information}/RECORD", "")
 
 
 def test_the_library_for_the_container_is_the_one_of_its_python_and_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert f"pillow=={importlib.metadata.version('pillow')}\n" == archive.REQUIREMENTS
+    here = [f"{name}=={importlib.metadata.version(name)}" for name in ("pillow", "pi-heif")]
+    assert archive.REQUIREMENTS.split() == here
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     wheel(tmp_path / "index", "cp311-cp311-manylinux_2_28_x86_64", "another Python's")
@@ -223,7 +225,9 @@ def test_the_library_for_the_container_is_the_one_of_its_python_and_processor(
     archive.fetch_library(tmp_path / "library")
     archive.pack(b"model", tmp_path / "model.tar.gz", tmp_path / "library")
     archive.unpack(tmp_path / "model.tar.gz", tmp_path / "unpacked")
-    assert (tmp_path / "unpacked/code/lib/PIL/__init__.py").read_text(encoding="utf-8") == "the container's"
+    for name in ("pillow", "pi_heif"):
+        brought = tmp_path / "unpacked/code/lib" / name / "__init__.py"
+        assert brought.read_text(encoding="utf-8") == "the container's"
 
 
 def test_the_signature_is_the_one_a_client_of_tensorflow_serving_sees(folder: Path, expected: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from fashion_cnn.serving.server import Context
 from fashion_cnn.serving.tensorflow_serving import Prediction
 
 ARM: Final = "cnn3"
-IMAGES: Final = 2000
+IMAGES: Final = 500
 SCALE: Final = 10  # times as large as the data set's images
 MARGIN: Final = 6  # of the data set's pixels on every side: a fifth of 28
 

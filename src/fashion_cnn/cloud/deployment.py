@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -34,7 +35,7 @@ ROLLBACK_SECONDS: Final = 3600
 BAKING_SECONDS: Final = 300
 IN_TRANSITION: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
-Check = Callable[[Callable[[bytes, str], bytes]], Agreement]
+Check = Callable[[Callable[..., bytes]], Agreement]
 Resource = TypeVar("Resource")
 
 
@@ -83,7 +84,7 @@ def deploy(archive: Path, target: Target, check: Check) -> dict[str, Any]:
             create_config(plan, target)
             bring_into_service(plan.name, target, target.timeout, guarded=True)
             say(f"endpoint {target.endpoint}: in service; its answers are compared with the model's")
-            agreement = check(lambda body, content_type: invoke(target, body, content_type))
+            agreement = check(partial(invoke, target))
     except BaseException as failure:
         roll_back(before, target, failure)
         raise
@@ -123,14 +124,15 @@ def endpoints(target: Target) -> list[str]:
         return [one.endpoint_name for one in found if _is_ours(one.endpoint_arn, target)]
 
 
-def invoke(target: Target, body: bytes, content_type: str) -> bytes:
-    """Send a request to the endpoint.
+def invoke(target: Target, body: bytes, content_type: str, attributes: str = "") -> bytes:
+    """Send a request to the endpoint, with custom attributes where there are any.
 
     Raises:
         ClientError, BotoCoreError: it was not answered, or with an error.
     """
     endpoint = Endpoint(endpoint_name=target.endpoint)
-    return endpoint.invoke(body=body, content_type=content_type, **target.sdk).body.read()
+    asked = {"custom_attributes": attributes} if attributes else {}
+    return endpoint.invoke(body=body, content_type=content_type, **asked, **target.sdk).body.read()
 
 
 def say(what: str) -> None:

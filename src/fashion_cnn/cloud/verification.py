@@ -15,6 +15,8 @@ from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES
 BATCH: Final = 100
 JSON_IMAGES: Final = 10
 PNG_IMAGES: Final = 5
+# Pixels may be permuted: then the handler would see no picture of the data set's in a PNG, and improve it.
+AS_IS: Final = "fashion-cnn-picture=as-is"
 
 
 class Agreement(NamedTuple):
@@ -32,7 +34,7 @@ class Agreement(NamedTuple):
 
 
 def verify(
-    invoke: Callable[[bytes, str], bytes],
+    invoke: Callable[[bytes, str, str], bytes],
     images: NDArray[np.uint8],
     expected: NDArray[np.float32],
     tolerance: float,
@@ -40,7 +42,7 @@ def verify(
     """Send images as NumPy arrays, the first ones again as JSON and PNG, and compare with the model's predictions.
 
     Args:
-        invoke: sends a body of a content type to the endpoint and returns its answer.
+        invoke: sends a body of a content type, with custom attributes, to the endpoint and returns its answer.
         images: uint8 (n, 28, 28).
         expected: (n, 10), the model's own probabilities of these images.
         tolerance: the largest difference of a probability that is allowed.
@@ -49,11 +51,11 @@ def verify(
         UserError: the endpoint answers otherwise than the model, or what it answers is no prediction.
     """
     requests = [
-        *((_npy(images[at : at + BATCH]), "application/x-npy") for at in range(0, len(images), BATCH)),
-        (json.dumps({"instances": images[:JSON_IMAGES].tolist()}).encode(), "application/json"),
-        *((_png(image), "image/png") for image in images[:PNG_IMAGES]),
+        *((_npy(images[at : at + BATCH]), "application/x-npy", "") for at in range(0, len(images), BATCH)),
+        (json.dumps({"instances": images[:JSON_IMAGES].tolist()}).encode(), "application/json", ""),
+        *((_png(image), "image/png", AS_IS) for image in images[:PNG_IMAGES]),
     ]
-    answered = np.concatenate([_probabilities(invoke(body, content_type)) for body, content_type in requests])
+    answered = np.concatenate([_probabilities(invoke(*request)) for request in requests])
     due = np.concatenate([expected, expected[:JSON_IMAGES], expected[:PNG_IMAGES]])
     if answered.shape != due.shape:
         raise UserError(f"the endpoint answered {len(answered)} predictions to {len(due)} images")

@@ -64,7 +64,8 @@ GREY = 176  # up to here a negated background is not white: the garment may be l
 LIGHTER = 0.05  # of the garment that is lighter than its background, where that is grey
 SHARE = 0.02  # of a row or a column that the garment fills, at least
 UNEVEN = 45  # of 255: how far light may make one side of a background differ from its middle
-BUSY = 12  # of 255: how far half of the outermost pixels may be from an even background
+ENOUGH = 0.3  # of the outermost pixels, for a plane through them
+EVEN = 0.5  # of the outermost pixels that an even background has, at least; of others the answer warns
 FAINT = 60  # of 255: a garment that differs no more from the background
 OPAQUE = 128  # of 255: what is less is not seen
 TRANSPARENT = 0.05  # of a picture; what has less, round corners perhaps, is no cut-out
@@ -319,7 +320,7 @@ def see(body: bytes, *, as_is: bool = False) -> Seen:
         BadRequestError: it can't be read, is too large, or shows nothing but background.
     """
     upright, alpha = _read(body)
-    said = {"size": list(upright.size), "background": None, "negated": False, "trimmed": None}
+    said: dict[str, Any] = {"size": [*upright.size], "background": None, "negated": False, "trimmed": None}
     grey = upright.convert("L")
     own_form = upright.size == (SIZE, SIZE) and alpha is None and _dark_corners(np.asarray(grey))
     if as_is or own_form:
@@ -328,12 +329,11 @@ def see(body: bytes, *, as_is: bool = False) -> Seen:
         pixels = np.asarray(ImageOps.pad(grey, (SIZE, SIZE), color=0))
         if own_form and np.ptp(pixels) < GARMENT:
             raise _nothing_there()
-        done, warnings = "", list[str]()
+        codes = list[str]()
     else:
-        pixels, treated, warnings = _treat(upright, alpha)
+        pixels, treated, codes = _treat(upright, alpha)
         said |= treated
-        done = _done(said)
-    said |= {"mirrored": False, "done": done, "warnings": [_warning(code) for code in warnings]}
+    said |= {"mirrored": False, "done": _done(said), "warnings": [_warning(code) for code in codes]}
     return Seen(pixels, said, own_form)
 
 
@@ -380,7 +380,8 @@ def _check_size(width: int, height: int) -> None:
 
 def _too_large(size: str) -> BadRequestError:
     return BadRequestError(
-        f"the picture has {size}; allowed: {MAX_PICTURE_PIXELS} in all, one side up to {SIZE} times as long as the other"
+        f"the picture has {size}; allowed: {MAX_PICTURE_PIXELS} in all, "
+        f"one side up to {SIZE} times as long as the other"
     )
 
 
@@ -409,78 +410,84 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     Raises:
         BadRequestError: there is no garment.
     """
-    cut_out = alpha is not None and np.mean(np.asarray(alpha) < OPAQUE) > TRANSPARENT
-    colour = upright.convert("RGB") if alpha is None else _on_paper(upright, alpha)
+    colour, cut_out = (upright.convert("RGB"), False) if alpha is None else _on_paper(upright, alpha)
     small = colour.copy()
     small.thumbnail((ANALYSED, ANALYSED))
     scene = np.asarray(small, np.float32)
-    ground, noise = _background(scene)
-    if cut_out:
+    ground, noise, even = _background(scene)
+    if alpha is not None and cut_out:
         garment = np.asarray(alpha.resize(small.size)) >= OPAQUE
     else:
-        garment = np.abs(scene - ground).max(axis=2) > max(GARMENT, 4 * noise)
+        distance = Image.fromarray(np.abs(scene - ground).max(axis=2).clip(0, 255).astype(np.uint8))
         if min(small.size) > SIZE:  # single pixels are noise
-            garment = np.asarray(Image.fromarray(garment).convert("L").filter(ImageFilter.MedianFilter(3))) > 0
+            distance = distance.filter(ImageFilter.BoxBlur(1))
+        garment = np.asarray(distance) > np.clip(4 * noise, GARMENT, 2 * GARMENT)
     box = _span(garment)
     if box is None:
         raise _nothing_there()
 
+    across, down = upright.width / small.width, upright.height / small.height
+    left, right = round(box[0] * across), round(box[2] * across)
+    top, bottom = round(box[1] * down), round(box[3] * down)
+    longer = max(right - left, bottom - top)
+    width, height = max(1, round(SIZE * (right - left) / longer)), max(1, round(SIZE * (bottom - top) / longer))
+
+    def fitted(image: Image.Image, edges: tuple[int, int, int, int]) -> NDArray[np.float32]:
+        """What is between the edges, at the network's size; there, noise is averaged out."""
+        return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, edges), np.float32)
+
     shade = ground @ LUMA
     level = float(np.median(shade))
-    # From here on at the network's size, where noise is averaged out.
-    scale = upright.width / small.width, upright.height / small.height
-    edges = [round(edge * scale[at % 2]) for at, edge in enumerate(box)]
-    longer = max(edges[2] - edges[0], edges[3] - edges[1])
-    size = tuple(max(1, round(SIZE * (edges[at + 2] - edges[at]) / longer)) for at in (0, 1))
-    values = np.asarray(colour.convert("L").resize(size, Image.Resampling.BICUBIC, edges), np.float32)
-    under = np.asarray(Image.fromarray(shade).resize(size, Image.Resampling.BILINEAR, box), np.float32)
+    values, under = fitted(colour.convert("L"), (left, top, right, bottom)), fitted(Image.fromarray(shade), box)
     if level > LIGHT:
-        evened = (scene @ LUMA) * (level / np.maximum(shade, 1))  # as if the light were the same everywhere
-        lighter = evened[garment] > level + GARMENT
-        white = max(level, float(np.percentile(evened[garment], 98))) if lighter.mean() > LIGHTER else level
-        light = white - values * (level / np.maximum(under, 1))
-        if white > level:  # a grey background; inside the garment's outline, the same grey is the garment's
-            inside = Image.fromarray(_filled(garment)).convert("L").resize(size, Image.Resampling.BOX, box)
-            light *= np.asarray(inside, np.float32) / 255
+        evened = (scene @ LUMA * (level / np.maximum(shade, 1)))[garment]  # as if the light were the same everywhere
+        is_grey = np.mean(evened > level + GARMENT) > LIGHTER
+        white = max(level, float(np.percentile(evened, 98))) if is_grey else level
+        light: NDArray[np.floating[Any]] = white - values * (level / np.maximum(under, 1))
+        if is_grey:  # what is as grey as the background, but inside the garment's outline, is the garment's
+            light *= fitted(Image.fromarray(_filled(garment)).convert("L"), box).clip(0, 255) / 255
     else:
         light = values - under
-    contrast = light.max()
+    contrast = float(light.max())
     if contrast < 1:
         raise _nothing_there()
-    pixels = Image.fromarray((light * (255 / contrast)).clip(0, 255).round().astype(np.uint8))
+    pixels = np.zeros((SIZE, SIZE), np.uint8)
+    at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
+    pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
 
-    whole = [0, 0, *upright.size]
     background = "transparent" if cut_out else "dark" if level <= LIGHT else "grey" if level < GREY else "light"
+    trimmed = [left, top, right, bottom]
+    whole = trimmed == [0, 0, *upright.size]
     warnings = {
         "grey-background": background == "grey",
-        "busy-background": noise > BUSY,
+        "busy-background": even < EVEN or 4 * noise > 2 * GARMENT,
         "low-contrast": contrast < FAINT,
-        "fills-the-picture": edges == whole and min(upright.size) > SIZE,
+        "fills-the-picture": whole and min(upright.size) > SIZE,
     }
-    treated = {"background": background, "negated": level > LIGHT, "trimmed": None if edges == whole else edges}
-    return (
-        np.asarray(ImageOps.pad(pixels, (SIZE, SIZE), color=0)),
-        treated,
-        [code for code, is_so in warnings.items() if is_so],
-    )
+    treated = {"background": background, "negated": level > LIGHT, "trimmed": None if whole else trimmed}
+    return pixels, treated, [code for code, is_so in warnings.items() if is_so]
 
 
-def _on_paper(upright: Image.Image, alpha: Image.Image) -> Image.Image:
-    """A cut-out on white, as a shop shows it, or on black where it is white itself; what lies under is not seen."""
-    white = Image.new("RGB", upright.size, "white")
-    if alpha.getbbox() is None:
-        return white
-    is_white = ImageStat.Stat(upright.convert("L"), alpha).mean[0] > 255 - GARMENT
-    return Image.composite(upright.convert("RGB"), Image.new("RGB", upright.size) if is_white else white, alpha)
+def _on_paper(upright: Image.Image, alpha: Image.Image) -> tuple[Image.Image, bool]:
+    """A picture on white, as a shop shows a cut-out, or on black where it is white itself; and whether it is one.
+
+    Whatever colour lies under what is transparent, nobody sees it.
+    """
+    transparent = np.mean(np.asarray(alpha) < OPAQUE)
+    colour, grey = upright.convert("RGB"), upright.convert("L")
+    is_white = alpha.getbbox() is not None and ImageStat.Stat(grey, alpha).mean[0] > 255 - GARMENT
+    paper = Image.new("RGB", colour.size, "black" if is_white else "white")
+    return Image.composite(colour, paper, alpha), bool(transparent > TRANSPARENT)
 
 
-def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:
     """The colour of the background everywhere: a plane through the outermost pixels, for light falls unevenly.
 
     Pixels of a garment that reaches the edge are left out step by step, as in trimmed least squares.
 
     Returns:
-        float32 (height, width, 3), and how far half of the outermost pixels are from it, at least.
+        float32 (height, width, 3); how far, in the median, the outermost pixels are from it that belong to it; and
+        the share of those.
     """
     height, width, _ = scene.shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -490,15 +497,15 @@ def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]
     points, seen = at[outermost], scene[outermost]
     plane = np.zeros((3, 3), np.float32)
     plane[0] = np.median(seen, axis=0)
-    tolerance = UNEVEN
+    tolerance: float = UNEVEN
     for _ in range(4):
         distance = np.abs(seen - points @ plane).max(axis=1)
         near = distance < tolerance
-        if near.mean() < 0.3:
+        if near.mean() < ENOUGH:
             break
-        plane = np.linalg.lstsq(points[near], seen[near], rcond=None)[0]
         tolerance = max(GARMENT / 2, 3 * float(np.median(distance[near])))
-    return at @ plane, float(np.median(np.abs(seen - points @ plane).max(axis=1)))
+        plane = np.linalg.lstsq(points[near], seen[near], rcond=None)[0]
+    return at @ plane, float(np.median(distance[near])) if near.any() else 0.0, float(near.mean())
 
 
 def _span(garment: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:

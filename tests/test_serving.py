@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from support.cloud import listens, wait_until
 from support.repository import SOURCE
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
+HEIC = Path(__file__).parent.joinpath("support", "boot.heic")
 FUZZ = settings(max_examples=2000, deadline=None, database=None, derandomize=True)
 FUZZ_HTTP = settings(FUZZ, max_examples=300)
 
@@ -521,8 +521,12 @@ def test_custom_attributes_that_lead_astray_are_refused(bad: str) -> None:
 VALID = {
     "application/json": as_json(IMAGES[:1]),
     "application/x-npy": as_npy(IMAGES[:1]),
-    "image/png": as_picture(ImageOps.expand(Image.fromarray(IMAGES[0]), 3), "PNG"),
-    "image/jpeg": as_picture(IMAGES[0], "JPEG"),
+    "image/heic": HEIC.read_bytes(),
+    **{
+        f"image/{name.lower()}": as_picture(ImageOps.expand(Image.fromarray(IMAGES[0]), 3), name)
+        for name in inference.FORMATS
+        if name != "HEIF"
+    },
 }
 content_types = st.sampled_from(sorted(VALID))
 
@@ -591,12 +595,19 @@ def test_the_server_answers_a_hundred_images_as_the_model_does(
 
 
 def test_the_server_answers_a_picture_as_the_model_does(server: Server, expected: np.ndarray) -> None:
-    reply = server.invoke(as_picture(IMAGES[3], "PNG"), "image/png")
-    np.testing.assert_allclose(reply.probabilities, expected[3:4], atol=1e-5)
-    (prediction,) = json.loads(reply.body)["predictions"]
-    assert prediction["label"] == expected[3].argmax()
-    assert prediction["class"] == fashion_mnist.CLASS_NAMES[prediction["label"]]
-    assert server.invoke(as_picture(IMAGES[3], "JPEG"), "image/jpeg").status == 200
+    picture = as_picture(IMAGES[3], "PNG")
+    plain = server.invoke(picture, "image/png", "fashion-cnn-picture=as-is")
+    told = server.invoke(
+        picture, "image/webp", "fashion-cnn-picture=as-is,fashion-cnn-mirror=yes,fashion-cnn-pixels=yes"
+    )
+    for reply in (plain, told):
+        np.testing.assert_allclose(reply.probabilities, expected[3:4], atol=1e-5)
+        (prediction,) = json.loads(reply.body)["predictions"]
+        assert prediction["label"] == expected[3].argmax()
+        assert prediction["class"] == fashion_mnist.CLASS_NAMES[prediction["label"]]
+    np.testing.assert_array_equal(prediction["picture"]["pixels"], IMAGES[3])
+    assert prediction["mirror"]["probabilities"] != prediction["probabilities"]
+    assert server.invoke(HEIC.read_bytes(), "application/x-image").status == 200
 
 
 def test_many_clients_at_once_each_get_their_own_answer(server: Server, expected: np.ndarray) -> None:

@@ -327,7 +327,7 @@ def see(body: bytes, *, as_is: bool = False) -> Seen:
         if alpha is not None:  # on black, a pixel is as bright as it is opaque
             grey = ImageChops.multiply(grey, alpha)
         pixels = np.asarray(ImageOps.pad(grey, (SIZE, SIZE), color=0))
-        if own_form and np.ptp(pixels) < GARMENT:
+        if not as_is and np.ptp(pixels) < GARMENT:
             raise _nothing_there()
         codes = list[str]()
     else:

@@ -26,6 +26,7 @@ from fashion_cnn.cloud.params import Cloud, Deploy
 from fashion_cnn.cloud.target import connect
 from fashion_cnn.core import dataset, params
 from fashion_cnn.localcloud import daemon, s3, sagemaker
+from fashion_cnn.serving import inference
 
 MEGABYTE = 1024**2
 GROWTH_ALLOWED = 64 * MEGABYTE  # what an allocator keeps; a leak of 10 kB a request would be more
@@ -41,9 +42,9 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def png(image: np.ndarray) -> bytes:
+def picture(image: np.ndarray, file_format: str) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
+    Image.fromarray(255 - image).resize((84, 84)).save(stream, file_format)
     return stream.getvalue()
 
 
@@ -65,12 +66,14 @@ def mutated(draw: st.DrawFn, valid: bytes) -> bytes:
 def malformed(image: np.ndarray) -> st.SearchStrategy[tuple[bytes, str]]:
     """Bodies and content types, most of them wrong in one way or another."""
     as_json = json.dumps({"instances": [image.tolist()]}).encode()
-    valid = {"application/json": as_json, "application/x-npy": npy(image), "image/png": png(image)}
+    pictures = {f"image/{name.lower()}": picture(image, name) for name in inference.FORMATS if name != "HEIF"}
+    heic = Path(__file__).parent.joinpath("support", "boot.heic").read_bytes()
+    valid = {"application/json": as_json, "application/x-npy": npy(image), "image/heic": heic, **pictures}
     documents = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     )
-    types = st.sampled_from([*valid, "image/jpeg", "text/csv", "application/octet-stream"])
+    types = st.sampled_from([*valid, "application/x-image", "text/csv", "application/octet-stream"])
     return st.one_of(
         *(st.tuples(mutated(body), st.just(content_type)) for content_type, body in valid.items()),
         st.tuples(documents.map(lambda inner: json.dumps(inner).encode()), st.just("application/json")),

@@ -32,7 +32,7 @@ class Real(NamedTuple):
     """Test images, and a network of one layer in NumPy that recognises them: 80 % of what it has not seen."""
 
     images: Grey
-    weights: NDArray[np.float64]
+    weights: NDArray[np.floating[Any]]
 
     def label(self, pixels: Grey) -> NDArray[np.intp]:
         return (_inputs(pixels) @ self.weights).argmax(axis=1)

@@ -355,7 +355,7 @@ def _read(body: bytes) -> tuple[Image.Image, Image.Image | None]:
     except BadRequestError:
         raise
     except Image.DecompressionBombError:
-        raise _too_large("more pixels than can be") from None
+        raise _too_large("far too many pixels") from None
     except Image.UnidentifiedImageError:  # its message names an object in this server's memory
         raise BadRequestError(f"the body is no picture that can be read; allowed: {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow raises nearly anything on a damaged file
@@ -410,14 +410,15 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     Raises:
         BadRequestError: there is no garment.
     """
-    colour, cut_out = (upright.convert("RGB"), False) if alpha is None else _on_paper(upright, alpha)
+    colour, paper = (upright.convert("RGB"), None) if alpha is None else _on_paper(upright, alpha)
     small = colour.copy()
     small.thumbnail((ANALYSED, ANALYSED))
     scene = np.asarray(small, np.float32)
-    ground, noise, even = _background(scene)
-    if alpha is not None and cut_out:
+    if alpha is not None and paper is not None:
+        ground, noise, even = np.full_like(scene, paper), 0.0, 1.0
         garment = np.asarray(alpha.resize(small.size)) >= OPAQUE
     else:
+        ground, noise, even = _background(scene)
         distance = Image.fromarray(np.abs(scene - ground).max(axis=2).clip(0, 255).astype(np.uint8))
         if min(small.size) > SIZE:  # single pixels are noise
             distance = distance.filter(ImageFilter.BoxBlur(1))
@@ -455,7 +456,9 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
     pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
 
-    background = "transparent" if cut_out else "dark" if level <= LIGHT else "grey" if level < GREY else "light"
+    background = (
+        "transparent" if paper is not None else "dark" if level <= LIGHT else "grey" if level < GREY else "light"
+    )
     trimmed = [left, top, right, bottom]
     whole = trimmed == [0, 0, *upright.size]
     warnings = {
@@ -468,16 +471,18 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     return pixels, treated, [code for code, is_so in warnings.items() if is_so]
 
 
-def _on_paper(upright: Image.Image, alpha: Image.Image) -> tuple[Image.Image, bool]:
-    """A picture on white, as a shop shows a cut-out, or on black where it is white itself; and whether it is one.
+def _on_paper(upright: Image.Image, alpha: Image.Image) -> tuple[Image.Image, int | None]:
+    """A picture on white, as a shop shows a cut-out, or on black where it is white itself.
 
     Whatever colour lies under what is transparent, nobody sees it.
+
+    Returns:
+        The picture, and the paper's grey; None where the picture is no cut-out, but has a background of its own.
     """
-    transparent = np.mean(np.asarray(alpha) < OPAQUE)
-    colour, grey = upright.convert("RGB"), upright.convert("L")
-    is_white = alpha.getbbox() is not None and ImageStat.Stat(grey, alpha).mean[0] > 255 - GARMENT
-    paper = Image.new("RGB", colour.size, "black" if is_white else "white")
-    return Image.composite(colour, paper, alpha), bool(transparent > TRANSPARENT)
+    is_white = alpha.getbbox() is not None and ImageStat.Stat(upright.convert("L"), alpha).mean[0] > 255 - GARMENT
+    paper = 0 if is_white else 255
+    colour = Image.composite(upright.convert("RGB"), Image.new("RGB", upright.size, (paper,) * 3), alpha)
+    return colour, paper if np.mean(np.asarray(alpha) < OPAQUE) > TRANSPARENT else None
 
 
 def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:

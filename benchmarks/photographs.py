@@ -22,6 +22,7 @@ from fashion_cnn.serving.tensorflow_serving import Prediction
 
 ARM: Final = "cnn3"
 IMAGES: Final = 500
+BATCH: Final = 500
 SCALE: Final = 10  # times as large as the data set's images
 MARGIN: Final = 6  # of the data set's pixels on every side: a fifth of 28
 
@@ -95,7 +96,8 @@ WAYS: Final = {"as_is": "fashion-cnn-picture=as-is", "one_direction": "fashion-c
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Ask about every disguised image in every way."""
-    images, labels = (array[: 20 if options.quick else IMAGES] for array in data.load()[1])
+    every_image, every_label = (array[: 100 if options.quick else None] for array in data.load()[1])
+    images, labels = (array[: 20 if options.quick else IMAGES] for array in (every_image, every_label))
     network = load(Path("models"))
     rows = {}
     for name, disguise in DISGUISES.items():
@@ -103,7 +105,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         bodies = [disguise(image, np.random.default_rng([0, number])) for number, image in enumerate(images)]
         answers = {way: [ask(network, body, wanted) for body in bodies] for way, wanted in WAYS.items()}
         rows[name] = {way: summary(of_way, labels) for way, of_way in answers.items()}
-    return {"arm": ARM, "images": len(labels), "rows": rows, "directions": directions(network, images, labels)}
+    both = directions(network, every_image, every_label)
+    return {"arm": ARM, "images": len(labels), "rows": rows, "all_images": len(every_label), "directions": both}
 
 
 Network = Callable[[Grey], NDArray[np.float32]]
@@ -147,8 +150,9 @@ def summary(answers: list[dict[str, Any]], labels: Grey) -> dict[str, Any]:
 
 def directions(network: Network, images: Grey, labels: Grey) -> dict[str, dict[str, float]]:
     """Accuracies of the 28×28 images as they are and mirrored: asked in one direction, and with the mirror's rule."""
-    given = network(images).tolist()
-    mirror = network(images[:, :, ::-1]).tolist()
+    batches = np.split(images, range(BATCH, len(images), BATCH))
+    given = np.concatenate([network(batch) for batch in batches]).tolist()
+    mirror = np.concatenate([network(batch[:, :, ::-1]) for batch in batches]).tolist()
 
     def right(first: list[list[float]], second: list[list[float]], *, both: bool) -> float:
         chosen = [q if both and inference.mirrored(p, q) else p for p, q in zip(first, second, strict=True)]

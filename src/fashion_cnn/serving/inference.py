@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import chain
 from typing import IO, Any, NamedTuple, NoReturn
+from warnings import filterwarnings
 
 import falcon
 import numpy as np
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
 
 pi_heif.register_heif_opener()
+filterwarnings("ignore", module="PIL")  # what is odd about a client's file would fill the server's log
 
 SIZE = 28
 CLASS_NAMES = (

@@ -57,7 +57,8 @@ PICTURES = (*(f"image/{name.lower()}" for name in FORMATS), "image/heic", "appli
 PREFIX = "fashion-cnn-"
 ATTRIBUTES = {"picture": ("auto", "as-is"), "mirror": ("auto", "yes", "no"), "pixels": ("no", "yes")}
 
-# The thresholds were chosen on validation images in disguise; benchmarks/photographs.py reports them on test images.
+# ANALYSED, GARMENT, SHARE and the margin were compared on validation images in disguise, the others set by judgement;
+# benchmarks/photographs.py reports all of them on test images.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's convert("L")
 ANALYSED = 4 * SIZE  # pixels of the longer side, on which the background and the garment are looked for
 GARMENT = 25  # of 255: how far a pixel of the garment is from the background, at least

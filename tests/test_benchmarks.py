@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, machine, report, scaling, stages, training
+from benchmarks import accuracy, machine, photographs, report, scaling, stages, training
 from benchmarks.workspace import Workspace
 from support.repository import REPOSITORY, write_raw
 
@@ -49,6 +49,19 @@ def test_a_share_of_the_limit_is_the_arithmetic_at_the_products_rate_over_the_tr
 def test_a_difference_of_accuracies_comes_with_its_error_between_seeds() -> None:
     found = accuracy.difference([0.91, 0.93], [0.90, 0.90])
     assert found == {"mean": pytest.approx(0.02), "standard_error": pytest.approx(0.01)}
+
+
+def test_warnings_are_counted_apart_for_right_and_wrong_answers_and_shown() -> None:
+    warned: dict[str, Any] = {"picture": {"warnings": [{}]}}
+    answers = [{"label": 1} | warned, {"label": 1, "picture": {"warnings": []}}, {"label": 1}, {"label": 2} | warned]
+    found = photographs.summary(answers, np.array([1, 1, 1, 1], np.uint8))
+    assert found == {"right": 0.75, "wrong_warned": 1, "right_warned": pytest.approx(1 / 3)}
+    ways = dict.fromkeys(photographs.WAYS, found)
+    directions = {"mirrored": {"one": 0.5, "both": 0.75}}
+    measured = {"arm": "cnn3", "images": 4, "rows": {"on white": ways}, "all_images": 9, "directions": directions}
+    page = report.markdown(report.merge({}, machine.describe(), "photographs", {**MEASURED, **measured}))
+    assert "| on white | 0.750 | 0.750 | 0.750 | 1.0 | 0.33 |" in page
+    assert "| mirrored | 0.5000 | 0.7500 |" in page
 
 
 def test_parts_are_kept_as_long_as_the_machine_is_the_same() -> None:

@@ -87,7 +87,7 @@ def one_hot(label: int, probability: float) -> list[float]:
 def refusal(body: bytes, attributes: str | None = None) -> str:
     with pytest.raises(inference.BadRequestError) as caught:
         sent(body, attributes)
-    assert caught.value.status_code == 400
+    assert caught.value.status == "400 Bad Request"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -1,10 +1,16 @@
-"""Put the candidate behind a SageMaker endpoint and prove that it answers as the model does."""
+"""Put the candidate behind a SageMaker endpoint and prove that it answers as the model does.
+
+In an experiment (`dvc exp run`) nothing is deployed: a trial does not take the endpoint over from what serves there.
+"""
 
 import json
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
+from fashion_cnn.cloud import answering
 from fashion_cnn.cloud.params import Cloud, Deploy
 from fashion_cnn.cloud.target import connect
 from fashion_cnn.cloud.verification import verify
@@ -17,6 +23,9 @@ MODELS = Path("models")
 CANDIDATE = MODELS / "candidate"
 METRICS = Path("reports/metrics.json")
 PAGE_IMAGES = 100
+# What `dvc exp run` tells its stages, in the workspace, --temp and --queue; `dvc repro` does not.
+# Source: dvc/repo/experiments/queue/base.py, `run_env`.
+EXPERIMENT: Final = "DVC_EXP_NAME"
 
 
 def main() -> None:
@@ -32,13 +41,16 @@ def main() -> None:
     if not METRICS.exists():
         raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
     measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
-    with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
+    what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
+    if EXPERIMENT in os.environ:
+        report_no_deployment(what, chosen.endpoint)
+        return
+    with output_file(answering.REPORT) as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder), chosen)
         page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
-        what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
         if chosen.target == "aws":
             preflight.require(target)
             print(f"deploy: {preflight.costs(target)}", flush=True)
@@ -46,7 +58,7 @@ def main() -> None:
         count = chosen.verify_images
         check = partial(verify, images=test.images[:count], expected=expected[:count], tolerance=chosen.tolerance)
         with target.turn:
-            deployed = what | deployment.deploy(archive, target, check)
+            deployed = what | deployment.deploy(archive, target, check, answering.labels(measured))
             if chosen.target == "local":
                 # The page at the endpoint's address shows the other arms beside the deployed one.
                 target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
@@ -55,6 +67,16 @@ def main() -> None:
     print(
         f"deploy: {deployed['endpoint']} is in service; the same class for all {agreement['images']} images, "
         f"probabilities within {agreement['max_probability_difference']:.1e}"
+    )
+
+
+def report_no_deployment(what: dict[str, Any], endpoint: str) -> None:
+    """Write a report that names no endpoint, and say how to deploy."""
+    with output_file(answering.REPORT) as report:
+        report.write_text(json.dumps(what | {"endpoint": None}, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"deploy: an experiment deploys nothing, the endpoint {endpoint} serves what it served; "
+        "`make deploy` puts this candidate there"
     )
 
 

@@ -88,9 +88,9 @@ def _made_smaller(body: bytes) -> tuple[bytes, str]:
                 return body, ""
             file.draft(None, (LONGER_SIDE, LONGER_SIDE))  # a JPEG is decoded at a fraction of its size
             picture: Image.Image = ImageOps.exif_transpose(file)
-            if picture.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
+            if picture.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B"):
                 picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-            picture.thumbnail((LONGER_SIDE, LONGER_SIDE))
+            picture.thumbnail((LONGER_SIDE, LONGER_SIDE), reducing_gap=None)  # Pillow reduces none of 16 bits
             made = io.BytesIO()
             picture.save(made, "PNG")
     except Exception as error:  # Pillow raises nearly anything on a damaged file, and does not know every format

@@ -190,7 +190,7 @@ def test_only_training_imports_tensorflow(stage: str, traces: dict[str, Any]) ->
 def test_every_output_is_cached_so_that_the_run_cache_works_but_for_what_says_of_an_endpoint_that_it_serves(
     stage: str,
 ) -> None:
-    uncached = {}
+    uncached: dict[str, Any] = {}
     for key in ("outs", "metrics"):
         for out in PIPELINE[stage].get(key, []):
             uncached |= out if isinstance(out, dict) else {}

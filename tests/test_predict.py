@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -38,7 +39,7 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8), mode)
 
 
-def file(path: Path, picture: Image.Image, **options: object) -> str:
+def file(path: Path, picture: Image.Image, **options: Any) -> str:
     picture.save(path, **options)
     return str(path)
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fashion_cnn.cloud import answering
 from fashion_cnn.cloud.params import Cloud, Deploy
@@ -31,6 +31,9 @@ EXPERIMENT: Final = "DVC_EXP_NAME"
 def main() -> None:
     """Write reports/deployment.json."""
     chosen = params.load(Cloud).deploy
+    if EXPERIMENT in os.environ:
+        report_no_deployment(chosen)
+        return
     test = dataset.load(Path("data/prepared"), "test")
     expected = results.load(CANDIDATE).probabilities[0]
     if len(test.images) != len(expected):
@@ -41,16 +44,13 @@ def main() -> None:
     if not METRICS.exists():
         raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
     measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
-    what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
-    if EXPERIMENT in os.environ:
-        report_no_deployment(what, chosen.endpoint)
-        return
-    with output_file(answering.REPORT) as report, tempfile.TemporaryDirectory() as folder:
+    with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder), chosen)
         page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
+        what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target}
         if chosen.target == "aws":
             preflight.require(target)
             print(f"deploy: {preflight.costs(target)}", flush=True)
@@ -70,12 +70,14 @@ def main() -> None:
     )
 
 
-def report_no_deployment(what: dict[str, Any], endpoint: str) -> None:
-    """Write a report that names no endpoint, and say how to deploy."""
-    with output_file(answering.REPORT) as report:
-        report.write_text(json.dumps(what | {"endpoint": None}, indent=2) + "\n", encoding="utf-8")
+def report_no_deployment(chosen: Deploy) -> None:
+    """Write a report that names the network and no endpoint, and say how to deploy it."""
+    measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
+    what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target, "endpoint": None}
+    with output_file("reports/deployment.json") as report:
+        report.write_text(json.dumps(what, indent=2) + "\n", encoding="utf-8")
     print(
-        f"deploy: an experiment deploys nothing, the endpoint {endpoint} serves what it served; "
+        f"deploy: an experiment deploys nothing, the endpoint {chosen.endpoint} serves what it served; "
         "`make deploy` puts this candidate there"
     )
 

@@ -727,6 +727,10 @@ def warned_of_another_report(run: Callable[..., tuple[list[str], list[str]]], pa
         (line,) = run("status", status=3)[0]
         assert network in line
         assert warning in line
+    path.write_text("<<<<<<< HEAD", encoding="utf-8")
+    assert run("status", status=1)[1] == [
+        "error: reports/deployment.json: not what a deployment wrote; `make deploy` writes it anew"
+    ]
     path.write_text(json.dumps(report), encoding="utf-8")
 
 

@@ -74,9 +74,9 @@ def network(target: Target) -> Network:
 
 def doubt(serves: Network, target: Target) -> str | None:
     """Why the network that answers is not the one of this clone's last deployment; None where it is."""
-    if not REPORT.exists():
+    report = _reported()
+    if report is None:
         return f"this clone has deployed nothing ({REPORT} is not there); {DEPLOY} deploys its candidate"
-    report = json.loads(REPORT.read_text(encoding="utf-8"))
     if report["endpoint"] is None:
         return f"{REPORT} is an experiment's, which deploys nothing; {DEPLOY} deploys what is in the workspace"
     if report["endpoint"] != target.endpoint:
@@ -89,5 +89,15 @@ def doubt(serves: Network, target: Target) -> str | None:
 
 def forget(endpoint: str) -> None:
     """Remove the report of an endpoint that is no more, so that `dvc repro` deploys again."""
-    if REPORT.exists() and json.loads(REPORT.read_text(encoding="utf-8"))["endpoint"] == endpoint:
+    report = _reported()
+    if report and report["endpoint"] == endpoint:
         REPORT.unlink()
+
+
+def _reported() -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(REPORT.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise UserError(f"{REPORT}: not what a deployment wrote; {DEPLOY} writes it anew") from None

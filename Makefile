@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   = .venv
 BASE   ?= origin/main
 
+# Without its report, a deployment is something that DVC has to do.
+DEPLOY = rm -f reports/deployment.json && dvc repro deploy
+
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 # DVC runs stages in the login shell, which may be fish, or nologin.
 export SHELL := /bin/sh
@@ -11,7 +14,7 @@ export SHELL := /bin/sh
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: always help env repro verify study study-status share predict undeploy review check-lock test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: always help env repro verify study study-status share deploy predict undeploy review check-lock test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +32,13 @@ repro: env  ## run the whole study, deploy the candidate, push all results to th
 	@# A store that has nothing of these results yet is not asked for them: DVC would warn at every stage.
 	@case "$$(dvc status --cloud --json 2>/dev/null)" in *'"deleted"'*) pull=--pull ;; *'"missing"'*) pull= ;; *) pull=--pull ;; esac; \
 	  echo dvc repro $$pull; dvc repro $$pull
-	@# The report of a deployment may come from the store; an endpoint can't.
-	@python -m fashion_cnn.cloud status || dvc repro --force --single-item deploy
+	@# DVC knows what this clone deployed last; another one may have deployed since.
+	@python -m fashion_cnn.cloud status >/dev/null || $(DEPLOY)
 	dvc push --run-cache
 	@cat reports/comparison/summary.md
 	@echo
 	@echo "The report: $(CURDIR)/reports/index.html"
+	@python -m fashion_cnn.cloud status
 	@python -m fashion_cnn.experiments.provenance
 
 verify: env  ## does this machine train the same bytes as the committed reference? under a minute
@@ -49,8 +53,13 @@ study-status: env  ## which points of which study have a result, run, or wait
 share: env  ## push a study's experiments, results and run cache: make share NAME=kernel-sweep
 	@python -m fashion_cnn.experiments.studies share "$(or $(NAME),$(error name a study of experiments.yaml: make share NAME=kernel-sweep))"
 
-predict: env  ## ask the deployed model: make predict IMAGE=picture.png
-	@python -m fashion_cnn.cloud predict "$(or $(IMAGE),$(error name a picture: make predict IMAGE=picture.png))"
+deploy: env  ## deploy what is in the workspace, an experiment too, whatever serves now
+	$(DEPLOY)
+
+# By way of the environment, as it was typed: a name may hold dollars, quotes and spaces.
+predict: override export IMAGE := $(value IMAGE)
+predict: env  ## ask the deployed model: make predict IMAGE=picture.png (or a folder, or - for standard input)
+	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=picture.png))python -m fashion_cnn.cloud predict -- "$$IMAGE"
 
 undeploy: env  ## remove the endpoint and all that belongs to it
 	@python -m fashion_cnn.cloud undeploy

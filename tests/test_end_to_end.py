@@ -147,23 +147,48 @@ def test_a_second_clone_gets_everything_from_the_store(first: Clone, second: Clo
     second.run("dvc", "pull")
     for path in ("models/cnn5/model.keras", "reports/metrics.json", "data/prepared/test.npz"):
         assert (second.folder / path).read_bytes() == (first.folder / path).read_bytes()
-    assert "Running stage" not in second.run("dvc", "repro", "--pull")
-    assert "up to date" in second.run("dvc", "status")
+    assert "Running stage" not in second.run("dvc", "repro", "--pull", "compare")
+    # What a store brings is no deployment.
+    not_here = {"deploy": [{"changed outs": {"reports/deployment.json": "deleted"}}]}
+    assert json.loads(second.run("dvc", "status", "--json")) == not_here
 
 
 def test_a_clone_without_results_gets_them_from_the_run_cache(origin: Clone, tmp_path: Path) -> None:
     third = clone_of(origin, tmp_path / "third")
     assert not (third.folder / "dvc.lock").exists()
-    assert trained(third.run("dvc", "repro", "--pull")) == 0
+    assert trained(third.run("dvc", "repro", "--pull", "compare")) == 0
     assert (third.folder / "models/cnn3/model.keras").exists()
 
 
 def test_an_experiment_with_a_fixed_arm_s_kernel_trains_nothing(first: Clone) -> None:
     output = first.run("dvc", "exp", "run", "-n", "five", "-S", "kernel=5")
     assert trained(output) == 0
-    assert "update it from" in output
     assert "candidate: kernel 5 is exactly cnn5" in output
     assert first.read("models/candidate/metrics.json") == first.read("models/cnn5/metrics.json")
+
+
+def test_an_experiment_leaves_the_endpoint_to_the_network_that_serves_until_somebody_asks(first: Clone) -> None:
+    cloud = (sys.executable, "-m", "fashion_cnn.cloud")
+    assert json.loads(first.read("reports/deployment.json"))["endpoint"] is None
+
+    # The experiment of the test before ran all stages, in the workspace. It took nothing over, and nothing hides that.
+    done = first.call(*cloud, "status")
+    assert done.returncode == 3
+    assert "serves a CNN with 3×3 kernels" in done.stdout
+    assert "reports/deployment.json is an experiment's, which deploys nothing; `make deploy`" in done.stdout
+
+    # What is recommended works, also where nothing serves.
+    first.run(*cloud, "undeploy")
+    first.run("make", "--old-file=env", "deploy")
+    deployed = json.loads(first.read("reports/deployment.json"))
+    assert (deployed["endpoint"], deployed["kernel"]) == ("fashion-cnn", 5)
+
+    # Back to what is committed: DVC notices that another network serves.
+    first.run("git", "restore", ".")
+    first.run("dvc", "checkout")
+    assert "Running stage 'deploy'" in first.run("dvc", "repro")
+    assert "as reports/deployment.json says: a CNN with 3×3 kernels" in first.run(*cloud, "status")
+    assert first.run("git", "status", "--porcelain") == "", "and dvc.lock is what it was"
 
 
 def test_an_experiment_that_is_killed_half_way_leaves_nothing_half_written(first: Clone) -> None:

@@ -403,9 +403,9 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
 
 
 def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(stopped_cloud: Cloud, clone: Path) -> None:
-    command = "mkdir folder && echo 1 > folder/a && echo 2 > folder/b && echo 3 > file"
+    command = "mkdir folder && echo 1 > folder/a && echo 2 > folder/b && echo 3 > file && echo 4 > local"
     (clone / "dvc.yaml").write_text(
-        f"stages:\n  one:\n    cmd: {command}\n    outs: [folder, file]\n", encoding="utf-8"
+        f"stages:\n  one:\n    cmd: {command}\n    outs: [folder, file, local: {{cache: false}}]\n", encoding="utf-8"
     )
     assert dvc(clone, "repro", "--quiet").returncode == 0
     commit(clone)

@@ -5,7 +5,6 @@ model server around it and everything else are the project's own. The last test 
 """
 
 import contextlib
-import io
 import json
 import os
 import shlex
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -27,11 +26,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.server import ThreadedMotoServer
 from PIL import Image
-from rich.console import Console
 
 from benchmarks.workspace import free_ports
 from fashion_cnn.cloud import __main__ as commands
-from fashion_cnn.cloud import deployment, preflight
+from fashion_cnn.cloud import asking, deployment, preflight
+from fashion_cnn.cloud.answering import network
 from fashion_cnn.cloud.params import Deploy
 from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.cloud.verification import verify
@@ -653,7 +652,8 @@ def test_the_policy_in_the_docs_allows_every_call_and_no_action_that_no_call_nee
     deploy(models["second"], name)
     with pytest.raises(UserError):
         deploy(models["broken"], name)
-    commands.ask(connect(settings(name)), json.dumps({"instances": IMAGES[:1].tolist()}).encode(), "application/json")
+    asking.invoke(connect(settings(name)), json.dumps({"instances": IMAGES[:1].tolist()}).encode(), "application/json")
+    network(connect(settings(name)))
     deployment.endpoints(connect(settings(name)))
     deployment.undeploy(connect(settings(name)))
     requests_for(models["first"].archive, "fashion-cnn-one", "fashion-cnn-two", kms_key=key, alarms=["errors"])
@@ -672,35 +672,6 @@ def test_the_policy_in_the_docs_allows_every_call_and_no_action_that_no_call_nee
     conditions = {statement["Sid"]: statement.get("Condition") for statement in policy["Statement"]}
     assert conditions["PassExecutionRole"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     session.client("iam").create_policy(PolicyName="policy", PolicyDocument=json.dumps(policy))
-
-
-def test_the_probabilities_are_readable_without_colour() -> None:
-    printed = io.StringIO()
-    chances = {"Coat": 0.25, "Bag": 0.75, **dict.fromkeys(set(CLASS_NAMES) - {"Coat", "Bag"}, 0.0)}
-    commands.show(chances, Console(file=printed, no_color=True, width=80))
-    first, _, *rows = printed.getvalue().splitlines()
-    assert first == "Bag"
-    assert [row.split()[:2] for row in rows[:2]] == [["Bag", "75.00%"], ["Coat", "25.00%"]]
-    assert [row.count("━") for row in rows[:3]] == [30, 10, 0]
-    assert len(rows) == 10
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "can't be read"),
-        (b"GIF89a", "neither PNG nor JPEG"),
-        (b"\xff\xd8\xff" + bytes(6 << 20), "allowed: up to"),
-    ],
-)
-def test_what_is_no_picture_is_refused_before_anything_starts(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
-    path = tmp_path / "picture.png"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        commands.read_picture(path)
 
 
 @pytest.fixture
@@ -740,43 +711,101 @@ def study(workspace: Path) -> Iterator[Path]:
     s3.stop(store)
 
 
+def warned_of_another_report(run: Callable[..., tuple[list[str], list[str]]], path: Path, network: str) -> None:
+    """Where the report is not of what serves, the commands say so and name what serves."""
+    report = json.loads(path.read_text(encoding="utf-8"))
+    for changed, warning in (
+        ({"endpoint_config": "fashion-cnn-0"}, "(fashion-cnn-0), and another was deployed since; `make deploy`"),
+        ({"endpoint": None}, "is an experiment's, which deploys nothing; `make deploy`"),
+        ({"endpoint": "fashion-cnn-other"}, "is of another endpoint, fashion-cnn-other"),
+    ):
+        path.write_text(json.dumps(report | changed), encoding="utf-8")
+        lines, (warned,) = run("predict", "pictures/7.png")
+        assert network in lines[-1]
+        assert warned.startswith("warning: reports/deployment.json ")
+        assert warning in warned
+        (line,) = run("status", status=3)[0]
+        assert network in line
+        assert warning in line
+    path.write_text("<<<<<<< HEAD", encoding="utf-8")
+    assert run("status", status=1)[1] == [
+        "error: reports/deployment.json: not what a deployment wrote; `make deploy` writes it anew"
+    ]
+    path.write_text(json.dumps(report), encoding="utf-8")
+
+
 def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.main(["status"]) == 3
-    assert "nothing was deployed" in capsys.readouterr().out
+    def run(*arguments: str, status: int = 0) -> tuple[list[str], list[str]]:
+        assert commands.main([*arguments]) == status
+        captured = capsys.readouterr()
+        return captured.out.splitlines(), captured.err.splitlines()
+
+    assert run("status", status=3)[0] == ["reports/deployment.json is not there: nothing was deployed"]
+    with mock.patch.dict(os.environ, {"DVC_EXP_NAME": "five"}):
+        stage.main()
+    assert "an experiment deploys nothing" in capsys.readouterr().out
+    assert not (study / "cloud/sagemaker.json").exists(), "not even an embedded cloud was started"
     stage.main()
     assert "the same class for all 130 images" in capsys.readouterr().out
-    assert commands.main(["status"]) == 0
-    assert "as reports/deployment.json says" in capsys.readouterr().out
-    report = json.loads((study / "reports/deployment.json").read_text(encoding="utf-8"))
+    path = study / "reports/deployment.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
     assert (report["target"], report["kernel"], report["test_accuracy"]) == ("local", 3, 0.5)
     assert report["verification"]["images"] == 130
     assert report["verification"]["top1_agreement"] == 1
     assert report["verification"]["max_probability_difference"] < 1e-5
     assert sorted(path.name for path in (study / "reports").iterdir()) == ["deployment.json", "metrics.json"]
+    network = f"a CNN with 3×3 kernels, test accuracy 0.5000 ({report['endpoint_config']})"
+    said, page = run("status")[0]
+    assert said == f"The endpoint fashion-cnn serves, as reports/deployment.json says: {network}"
+    assert page.startswith("Its page: http://127.0.0.1:")
 
     test, candidate = dataset.load(study / "data/prepared", "test"), results.load(study / "models/candidate")
-    Image.fromarray(test.images[7]).save(study / "garment.png")
-    predict = ["predict", str(study / "garment.png")]
-    assert commands.main(predict) == 0
-    first, _, highest, *_ = capsys.readouterr().out.splitlines()
-    assert first == CLASS_NAMES[candidate.probabilities[0, 7].argmax()]
-    assert f"{candidate.probabilities[0, 7].max():.2%}" in highest
+    (study / "pictures").mkdir()
+    for number in (7, 8):
+        Image.fromarray(test.images[number]).save(study / "pictures" / f"{number}.png")
+    seven, eight = candidate.probabilities[0, 7:9]
+    (first, _, highest, *_, last), warnings = run("predict", "pictures/7.png")
+    assert first == CLASS_NAMES[seven.argmax()]
+    assert f"{seven.max():.2%}" in highest
+    assert last == f"answered by {network} at the endpoint fashion-cnn, local"
+    assert warnings == []
 
-    assert commands.main(["undeploy"]) == 0
-    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("removed")] == [
+    # A folder: one line a picture. What is none is named, and the others are answered.
+    (study / "pictures/none.gif").write_bytes(b"GIF89a")
+    lines, (refused, missing) = run("predict", "pictures", "nowhere.png", status=1)
+    assert lines[:2] == [
+        f"pictures/{number}.png: {CLASS_NAMES[of_it.argmax()]}, {of_it.max():.1%}"
+        for number, of_it in ((7, seven), (8, eight))
+    ]
+    assert refused.startswith("error: pictures/none.gif: ")
+    assert "did not answer" not in refused
+    assert missing == "error: nowhere.png: can't be read: No such file or directory"
+    document = json.loads("".join(run("predict", "--json", "pictures", status=1)[0]))
+    assert document["network"] == {
+        "deployment": report["endpoint_config"], "kernel": 3, "test_accuracy": 0.5, "endpoint": "fashion-cnn",
+        "target": "local", "warning": None,
+    }  # fmt: skip
+    classes = [one["prediction"].get("class") for one in document["pictures"]]
+    assert classes == [CLASS_NAMES[seven.argmax()], CLASS_NAMES[eight.argmax()], None]
+
+    warned_of_another_report(run, path, network)
+
+    assert [line for line in run("undeploy")[0] if line.startswith("removed")] == [
         f"removed endpoint {report['endpoint']}",
         f"removed endpoint configuration {report['endpoint_config']}",
         f"removed model {report['model']}",
         f"removed archive {report['archive']}",
     ]
-    assert commands.main(["status"]) == 3
-    assert "does not serve" in capsys.readouterr().out
-    assert commands.main(predict) == 1
-    assert capsys.readouterr().err == (
-        "error: the endpoint fashion-cnn does not exist or is not in service; `dvc repro deploy` deploys it\n"
-    )
+    assert not path.exists(), "else `dvc repro` would find nothing to do"
+    assert run("status", status=3)[0] == ["reports/deployment.json is not there: nothing was deployed"]
+    assert run("predict", "pictures/7.png", status=1)[1] == [
+        "error: the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate"
+    ]
+    path.write_text(json.dumps(report), encoding="utf-8")
+    (line,) = run("status", status=3)[0]
+    assert "does not serve" in line
 
 
 def test_the_archive_brings_its_library_where_the_container_should_install_nothing(

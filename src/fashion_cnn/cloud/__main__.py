@@ -1,4 +1,4 @@
-"""Commands: python -m fashion_cnn.cloud predict IMAGE | status | undeploy."""
+"""Commands: python -m fashion_cnn.cloud predict IMAGE... | status | undeploy."""
 
 from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
 
@@ -6,22 +6,17 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 
+from fashion_cnn.cloud import answering, asking, pictures
+from fashion_cnn.cloud.answering import REPORT
 from fashion_cnn.cloud.params import Cloud, Deploy
-from fashion_cnn.cloud.target import Target, connect
+from fashion_cnn.cloud.target import connect
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
-from fashion_cnn.serving import bodies
 
-# What a file begins with.
-SIGNATURES: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-REPORT: Final = Path("reports/deployment.json")
 NOT_SERVING: Final = 3  # as the Linux Standard Base has it for `status`
 STATUS_SECONDS: Final = 120  # an embedded SageMaker that just started has to load its models
 
@@ -30,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 for a mistake of the user's; 3 where `status` finds that the endpoint does not serve.
+        0; 1 for a mistake of the user's, and where a picture has no answer; 3 where `status` finds that the endpoint
+        does not serve.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -38,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = params.load(Cloud, changes={name: value for name, value in changes.items() if value}).deploy
         match options.command:
             case "predict":
-                predict(options.image, chosen)
+                return predict(options, chosen, Console(highlight=False))
             case "status":
                 return status(chosen)
             case "undeploy":
@@ -59,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {
-        "predict": "send a picture to the endpoint; print its class and all probabilities",
+        "predict": "ask the endpoint about pictures; print the class, and which network answers",
         "status": f"whether the endpoint serves what {REPORT} says: exit status 0, or {NOT_SERVING}",
         "undeploy": "remove the endpoint and what belongs to it; what this project did not make stays",
     }.items():
@@ -67,86 +63,55 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--target", choices=["local", "aws"], help="instead of deploy.target")
         command.add_argument("--endpoint", help="instead of deploy.endpoint")
         if name == "predict":
-            command.add_argument("image", type=Path, help="a PNG or JPEG file, a light garment on black")
+            command.add_argument("image", nargs="+", help="a picture, a folder of pictures, or - for standard input")
+            command.add_argument("--as-is", action="store_true", help="no treatment: a light garment on black")
+            command.add_argument("--json", action="store_true", help="one JSON document, for programs")
         if name == "undeploy":
             command.add_argument("--all", action="store_true", help="every endpoint that this project made there")
     return parser
 
 
-def predict(image: Path, chosen: Deploy) -> None:
-    """Print the class and the probabilities that the endpoint answers to a picture.
+def predict(options: argparse.Namespace, chosen: Deploy, console: Console) -> int:
+    """Print what the endpoint says of pictures, which network that is, and whether it is the expected one.
+
+    One picture is shown with all probabilities, several with a line each.
+
+    Returns:
+        0; 1 where a picture has no answer.
 
     Raises:
-        UserError: the file is no picture, nothing is deployed, or the endpoint does not answer.
+        UserError: a folder has no picture, or nothing is deployed.
     """
-    body, content_type = read_picture(image)
-    answer = ask(connect(chosen), body, content_type)
-    (prediction,) = json.loads(answer)["predictions"]
-    show(prediction["probabilities"], Console())
-
-
-def read_picture(path: Path) -> tuple[bytes, str]:
-    """A picture file's bytes and content type.
-
-    Raises:
-        UserError: it can't be read, is neither PNG nor JPEG, or is too large for a request.
-    """
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}; allowed: a PNG or JPEG file") from None
-    content_type = next((kind for start, kind in SIGNATURES.items() if body.startswith(start)), None)
-    if content_type is None:
-        raise UserError(f"{path}: neither PNG nor JPEG; save the picture as one of them")
-    if len(body) > bodies.MAX_BYTES:
-        raise UserError(f"{path}: {len(body)} bytes; allowed: up to {bodies.MAX_BYTES}; make the picture smaller")
-    return body, content_type
-
-
-def ask(target: Target, body: bytes, content_type: str) -> bytes:
-    """Send a request to the endpoint, by the runtime's client alone: the SageMaker SDK takes five seconds to import.
-
-    Raises:
-        UserError: nothing is deployed, or the request was refused or not answered.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (after connect, which imports it)
-
-    client = target.session.client("sagemaker-runtime")
-    try:
-        answer = client.invoke_endpoint(EndpointName=target.endpoint, Body=body, ContentType=content_type)
-        return answer["Body"].read()
-    except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        if code == "ValidationError" and "not found" in message:
-            raise UserError(
-                f"the endpoint {target.endpoint} does not exist or is not in service; `dvc repro deploy` deploys it"
-            ) from None
-        said = error.response.get("OriginalMessage", message)
-        raise UserError(f"the endpoint {target.endpoint} did not answer: {code}: {' '.join(said.split())}") from error
-    except BotoCoreError as error:
-        raise UserError(f"the endpoint {target.endpoint} did not answer: {' '.join(str(error).split())}") from error
-
-
-def show(probabilities: dict[str, float], console: Console) -> None:
-    """Print the most probable class, and every class with its probability and a bar, the most probable first."""
-    ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
-    table = Table.grid(padding=(0, 2))
-    for name, probability in ranked:
-        bar = ProgressBar(total=1, completed=probability, width=40)
-        table.add_row(name, f"{probability:8.2%}", bar)
-    console.print(f"[bold]{ranked[0][0]}[/bold]\n", highlight=False)
-    console.print(table)
+    names = list(pictures.named(options.image))
+    target = connect(chosen)
+    serves = answering.network(target)
+    doubt = answering.doubt(serves, target)
+    answers = []
+    for name in names:
+        answer = asking.ask(name, target, "fashion-cnn-picture=as-is" if options.as_is else "")
+        answers.append(answer)
+        if answer.error:
+            print(f"error: {answer.image}: {answer.error}", file=sys.stderr)
+        elif not options.json:
+            asking.show(answer, console) if len(names) == 1 else print(asking.line(answer), flush=True)
+    if options.json:
+        network = serves._asdict() | {"endpoint": target.endpoint, "target": chosen.target, "warning": doubt}
+        print(json.dumps({"network": network, "pictures": [answer._asdict() for answer in answers]}, indent=2))
+    elif any(answer.prediction for answer in answers):
+        print(f"answered by {serves} at the endpoint {target.endpoint}, {chosen.target}")
+        if doubt:
+            print(f"warning: {doubt}", file=sys.stderr)
+    return int(any(answer.error for answer in answers))
 
 
 def status(chosen: Deploy) -> int:
-    """Say whether the endpoint serves what the last deployment reported; DVC can't know: it is no file.
+    """Say which network the endpoint serves, and whether it is what the last deployment reported.
 
-    A report that came from a colleague's store describes an endpoint on the colleague's machine.
+    DVC can't know: it is no file. Another clone of this machine may have deployed, or the machine was started again.
     """
     if not REPORT.exists():
         print(f"{REPORT} is not there: nothing was deployed")
         return NOT_SERVING
-    expected = json.loads(REPORT.read_text(encoding="utf-8"))["endpoint_config"]
     target = connect(chosen)
     from botocore.exceptions import ClientError, WaiterError  # noqa: PLC0415 (after connect, which imports it)
 
@@ -155,16 +120,16 @@ def status(chosen: Deploy) -> int:
         client.get_waiter("endpoint_in_service").wait(
             EndpointName=target.endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": STATUS_SECONDS}
         )
-        serving = client.describe_endpoint(EndpointName=target.endpoint)["EndpointConfigName"]
     except (ClientError, WaiterError) as error:
         print(f"the endpoint {target.endpoint} does not serve: {' '.join(str(error).split())}")
         return NOT_SERVING
-    if serving != expected:
-        print(f"the endpoint {target.endpoint} serves {serving}, {REPORT} says {expected}")
+    serves = answering.network(target)
+    if doubt := answering.doubt(serves, target):
+        print(f"the endpoint {target.endpoint} serves {serves}; {doubt}")
         return NOT_SERVING
-    print(f"the endpoint {target.endpoint} serves {serving}, as {REPORT} says")
+    print(f"The endpoint {target.endpoint} serves, as {REPORT} says: {serves}")
     if chosen.target == "local":
-        print(f"its page: {client.meta.endpoint_url}")
+        print(f"Its page: {client.meta.endpoint_url}")
     return 0
 
 
@@ -181,6 +146,7 @@ def undeploy(chosen: Deploy, *, everything: bool) -> None:
     for name in [target.endpoint, *(others if everything else [])]:
         removed = deployment.undeploy(target._replace(endpoint=name))
         print("\n".join(f"removed {one}" for one in removed) or f"nothing of the endpoint {name} is left to remove")
+        answering.forget(name)
     if others and not everything:
         print(f"left: {', '.join(others)}, which this project made too; --all removes them")
 

@@ -11,10 +11,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,6 +34,7 @@ POLL_SECONDS: Final = 0.5
 # SageMaker ends an update by itself, but can't be told to: a roll-back waits for that as long as it may take.
 ROLLBACK_SECONDS: Final = 3600
 BAKING_SECONDS: Final = 300
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 IN_TRANSITION: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 Check = Callable[[Callable[..., bytes]], Agreement]
@@ -55,7 +57,7 @@ class Plan(NamedTuple):
     image: str
 
 
-def deploy(archive: Path, target: Target, check: Check) -> dict[str, Any]:
+def deploy(archive: Path, target: Target, check: Check, labels: Mapping[str, str] = NO_LABELS) -> dict[str, Any]:
     """Have an endpoint serve a model archive, and prove that it does.
 
     An endpoint that serves already is updated: it answers without interruption, with the old model until the new one
@@ -66,6 +68,7 @@ def deploy(archive: Path, target: Target, check: Check) -> dict[str, Any]:
         target: where to.
         check: given a function that sends a body of a content type to the endpoint, it raises where the answers
             are wrong.
+        labels: tags of the endpoint configuration, which say what network it is.
 
     Returns:
         What was deployed, where, and the agreement that `check` returned; the same for the same input.
@@ -81,7 +84,7 @@ def deploy(archive: Path, target: Target, check: Check) -> dict[str, Any]:
         with explained("deploying"):
             uri = upload(archive, plan, target)
             create_model(plan, uri, target)
-            create_config(plan, target)
+            create_config(plan, target, labels)
             bring_into_service(plan.name, target, target.timeout, guarded=True)
             say(f"endpoint {target.endpoint}: in service; its answers are compared with the model's")
             agreement = check(partial(invoke, target))
@@ -226,7 +229,7 @@ def create_model(plan: Plan, uri: str, target: Target) -> None:
     )
 
 
-def create_config(plan: Plan, target: Target) -> None:
+def create_config(plan: Plan, target: Target, labels: Mapping[str, str] = NO_LABELS) -> None:
     """Make the endpoint configuration where it does not exist."""
     existing = _get(EndpointConfig, target, endpoint_config_name=plan.name)
     if existing:
@@ -237,7 +240,7 @@ def create_config(plan: Plan, target: Target) -> None:
     client.create_endpoint_config(
         EndpointConfigName=plan.name,
         ProductionVariants=[{"VariantName": VARIANT, "ModelName": plan.name, **capacity(target.hosting)}],
-        Tags=[{"Key": tag.key, "Value": tag.value} for tag in tags(target)],
+        Tags=[{"Key": tag.key, "Value": tag.value} for tag in tags(target, labels)],
         **({"KmsKeyId": target.hosting.kms_key} if target.hosting.kms_key else {}),
     )
 
@@ -271,9 +274,10 @@ def guard(hosting: Aws, timeout: float) -> shapes.DeploymentConfig | None:
     )
 
 
-def tags(target: Target) -> list[shapes.Tag]:
-    """What everything that is made is labelled with."""
-    return [shapes.Tag(key=key, value=value) for key, value in ({"project": PROJECT} | target.hosting.tags).items()]
+def tags(target: Target, labels: Mapping[str, str] = NO_LABELS) -> list[shapes.Tag]:
+    """What everything that is made is labelled with, and labels of its own."""
+    together = {"project": PROJECT, **target.hosting.tags, **labels}
+    return [shapes.Tag(key=key, value=value) for key, value in together.items()]
 
 
 def bring_into_service(config: str, target: Target, seconds: float, *, guarded: bool) -> None:

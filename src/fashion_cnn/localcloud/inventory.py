@@ -34,14 +34,22 @@ def take(store: s3.Settings) -> Inventory | None:
 
 
 def _committed_outputs() -> dict[str, str]:
-    """Paths to digests, in the form of DVC: those of folders end in .dir."""
+    """Paths to digests, in the form of DVC: those of folders end in .dir. What DVC does not cache is not among them."""
+    locked = _committed("dvc.lock")
+    named = {out["path"]: out["md5"] for stage in locked.values() for out in stage.get("outs", [])}
+    options: dict[str, dict[str, Any]] = {}
+    for stage in _committed("dvc.yaml").values():
+        for entry in stage.get("outs", []):
+            options |= entry if isinstance(entry, dict) else {}
+    return {path: digest for path, digest in named.items() if options.get(path, {}).get("cache", True)}
+
+
+def _committed(file: str) -> dict[str, Any]:
+    """The stages of a committed file of DVC; none where it is not there."""
     from ruamel.yaml import YAML  # noqa: PLC0415 (no other command needs it)
 
-    shown = subprocess.run(["git", "show", "HEAD:./dvc.lock"], capture_output=True, check=False)
-    if shown.returncode:
-        return {}
-    stages: dict[str, Any] = YAML(typ="safe").load(shown.stdout)["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    shown = subprocess.run(["git", "show", f"HEAD:./{file}"], capture_output=True, check=False)
+    return {} if shown.returncode else dict(YAML(typ="safe").load(shown.stdout)["stages"])
 
 
 def _holds(store: s3.Settings, files: str, digest: str) -> bool:

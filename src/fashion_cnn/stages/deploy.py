@@ -1,10 +1,16 @@
-"""Put the candidate behind a SageMaker endpoint and prove that it answers as the model does."""
+"""Put the candidate behind a SageMaker endpoint and prove that it answers as the model does.
+
+In an experiment (`dvc exp run`) nothing is deployed: a trial does not take the endpoint over from what serves there.
+"""
 
 import json
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Final
 
+from fashion_cnn.cloud import answering
 from fashion_cnn.cloud.params import Cloud, Deploy
 from fashion_cnn.cloud.target import connect
 from fashion_cnn.cloud.verification import verify
@@ -17,11 +23,17 @@ MODELS = Path("models")
 CANDIDATE = MODELS / "candidate"
 METRICS = Path("reports/metrics.json")
 PAGE_IMAGES = 100
+# What `dvc exp run` tells its stages, in the workspace, --temp and --queue; `dvc repro` does not.
+# Source: dvc/repo/experiments/queue/base.py, `run_env`.
+EXPERIMENT: Final = "DVC_EXP_NAME"
 
 
 def main() -> None:
     """Write reports/deployment.json."""
     chosen = params.load(Cloud).deploy
+    if EXPERIMENT in os.environ:
+        report_no_deployment(chosen)
+        return
     test = dataset.load(Path("data/prepared"), "test")
     expected = results.load(CANDIDATE).probabilities[0]
     if len(test.images) != len(expected):
@@ -46,7 +58,7 @@ def main() -> None:
         count = chosen.verify_images
         check = partial(verify, images=test.images[:count], expected=expected[:count], tolerance=chosen.tolerance)
         with target.turn:
-            deployed = what | deployment.deploy(archive, target, check)
+            deployed = what | deployment.deploy(archive, target, check, answering.labels(measured))
             if chosen.target == "local":
                 # The page at the endpoint's address shows the other arms beside the deployed one.
                 target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
@@ -55,6 +67,18 @@ def main() -> None:
     print(
         f"deploy: {deployed['endpoint']} is in service; the same class for all {agreement['images']} images, "
         f"probabilities within {agreement['max_probability_difference']:.1e}"
+    )
+
+
+def report_no_deployment(chosen: Deploy) -> None:
+    """Write a report that names the network and no endpoint, and say how to deploy it."""
+    measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
+    what = {name: measured[name] for name in ("kernel", "test_accuracy")} | {"target": chosen.target, "endpoint": None}
+    with output_file("reports/deployment.json") as report:
+        report.write_text(json.dumps(what, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"deploy: an experiment deploys nothing, the endpoint {chosen.endpoint} serves what it served; "
+        "`make deploy` puts this candidate there"
     )
 
 

@@ -3,7 +3,7 @@
 import { SIZE } from "/demo/occlusion.js";
 
 const HIGHLIGHT = [255, 150, 0];
-const NOTHING_LOST = 0.01; // of the probability: what is less is not worth a colour
+const NOTHING_LOST = 0.01; // of the probability: less is not worth a colour
 
 export function make(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -32,9 +32,9 @@ export function draw(canvas, pixels) {
 
 // The picture with what a network looks at in colour. `lost`: of the probability, without each pixel.
 export function drawMap(canvas, pixels, lost) {
-  const most = Math.max(NOTHING_LOST, ...lost);
+  const most = Math.max(...lost);
   paint(canvas, (at) => {
-    const strength = Math.max(0, lost[at]) / most;
+    const strength = most < NOTHING_LOST ? 0 : Math.max(0, lost[at]) / most;
     const grey = 0.75 * pixels[at];
     return HIGHLIGHT.map((color) => grey + strength * 0.8 * (color - grey));
   });
@@ -76,12 +76,14 @@ export function showMaps(element, { say, words, decimal }, columns, answers, los
     const map = lost.get(name);
     if (!map) {
       draw(canvas, pixels);
+      canvas.ariaLabel = title;
       return make("figure", { className: name, ariaBusy: "true" }, canvas, make("figcaption", {}, make("b", {}, title), "…"));
     }
     drawMap(canvas, pixels, map);
-    const [garment, points] = [words.garments[best(answers.get(name))], decimal(100 * Math.max(0, ...map))];
-    canvas.ariaLabel = say("map", { network: title, garment, points });
-    return make("figure", { className: name }, canvas, make("figcaption", {}, make("b", {}, title), say("lost", { garment, points })));
+    const [garment, most] = [words.garments[best(answers.get(name))], Math.max(...map)];
+    const text = say(most < NOTHING_LOST ? "nothingLost" : "lost", { garment, points: decimal(100 * most) });
+    canvas.ariaLabel = `${title}: ${text}`;
+    return make("figure", { className: name }, canvas, make("figcaption", {}, make("b", {}, title), text));
   };
   element.replaceChildren(...columns.filter(({ name }) => answers.has(name)).map(figure));
 }

@@ -20,7 +20,7 @@ let maxBytes = Infinity; // of a request
 let endpoints = [];
 let arms = []; // the study's networks, which this browser computes
 let testImages; // how many their accuracy was measured on
-let loaded = false; // whether the study's bundle was brought
+let loaded; // the version of the study's bundle that was brought
 let served; // the endpoint that answered last, to say so when it is gone
 let unreachable = false; // the embedded SageMaker
 let shown = null; // the picture: name(), pixels, and label, file, picture, other, strokes where it has them
@@ -36,9 +36,10 @@ const serving = () => endpoints.filter((endpoint) => SERVING.includes(endpoint.s
 const chosen = () => serving().find(({ name }) => name === element("endpoint").value) ?? serving()[0];
 
 class Refusal extends Error {
-  constructor(message, { code, status } = {}) {
+  // code: the server's name of it; ofModel: the status that the model server answered.
+  constructor(message, { code, ofModel } = {}) {
     super(message);
-    Object.assign(this, { code, status });
+    Object.assign(this, { code, ofModel });
   }
 }
 
@@ -55,7 +56,7 @@ async function request(path, options) {
   if (said.__type === "NoStore") throw new Refusal(language.say("noStore"), { code: "NoStore" });
   throw new Refusal(language.say("said", { message: modelsWords(said) ?? said.message ?? `${path}: ${response.status}` }), {
     code: said.__type,
-    status: said.OriginalStatusCode ?? response.status,
+    ofModel: said.OriginalStatusCode,
   });
 }
 
@@ -164,9 +165,9 @@ function renderAnswer(networks) {
   const { say: words, words: all, percent, whole, moment } = language;
   const busy = waiting.size > 0;
   const speaker = speaks();
-  const probabilities = speaker && answers.get(speaker.name);
-  element("verdict").ariaBusy = element("answers").ariaBusy = String(busy);
-  const lines = { big: probabilities ? "" : words(status ?? (busy ? "asking" : shown ? "nobody" : "noPicture")), truth: "", sure: "", agreement: "" };
+  const probabilities = status ? undefined : answers.get(speaker?.name);
+  element("verdict").ariaBusy = element("answers").ariaBusy = String(busy || status === "reading");
+  const lines = { big: words(status ?? (busy ? "asking" : shown ? "nobody" : "noPicture")), truth: "", sure: "", agreement: "" };
   if (probabilities) {
     const top = best(probabilities);
     const [garment, share] = [all.garments[top], probabilities[top]];
@@ -178,7 +179,7 @@ function renderAnswer(networks) {
       .filter(({ name }) => answers.has(name) && best(answers.get(name)) !== top)
       .map(({ name, title }) => ({ network: title, garment: all.garments[best(answers.get(name))] }));
     if (!busy && others.length) lines.agreement = words("differ", { others });
-    else if (!busy && answers.size > 1) lines.agreement = words("agree", { networks: answers.size });
+    else if (!busy && answers.size > 1) lines.agreement = words("agree");
   }
   for (const [id, text] of Object.entries(lines)) element(id).textContent = text;
   element("big").className = probabilities ? "" : "quiet";
@@ -293,15 +294,17 @@ async function see(file, asIs) {
     [ATTRIBUTES]: `fashion-cnn-pixels=yes,fashion-cnn-picture=${asIs ? "as-is" : "auto"}`,
   };
   const seen = { file, asIs, name: () => file.name };
-  try {
-    const [{ picture, mirror, ...prediction }] = (await invoke(chosen().name, headers, body)).predictions;
+  const endpoint = chosen();
+  const answer = endpoint && (await invoke(endpoint.name, headers, body).catch((error) => {
+    if (error.ofModel === 400) throw error; // the picture's fault
+  }));
+  const [{ picture, mirror, ...prediction }] = answer?.predictions ?? [{}];
+  if (picture?.pixels) {
     const pixels = Uint8Array.from(picture.pixels.flat());
     return { ...seen, pixels, picture, other: mirror && probabilitiesOf(mirror), prediction: probabilitiesOf(prediction) };
-  } catch (error) {
-    if (error.status === 400) throw error;
   }
-  const { instances, picture } = await (await request("/demo/picture", { method: "POST", headers, body })).json();
-  return { ...seen, pixels: Uint8Array.from(instances[0].flat()), picture };
+  const found = await (await request("/demo/picture", { method: "POST", headers, body })).json();
+  return { ...seen, pixels: Uint8Array.from(found.pixels.flat()), picture: found.picture };
 }
 
 async function open(files) {
@@ -313,7 +316,10 @@ async function open(files) {
     try {
       const seen = await see(file, false);
       const button = await addOwn(seen);
-      if (!asked && question === before) choose(element("own"), button);
+      if (!asked && question === before) {
+        button.click();
+        reveal();
+      }
       asked = true;
     } catch (error) {
       failures.push(`${file.name}: ${error.message}`);
@@ -333,13 +339,13 @@ async function addOwn(seen) {
 }
 
 // One picture among others of which one is chosen. Tab reaches that one; the arrow keys reach the others.
-function option(canvas, name, chooseIt) {
+function option(canvas, name, choose) {
   const made = make("button", { type: "button", role: "radio", ariaChecked: "false", tabIndex: -1 }, canvas);
   made.rename = () => Object.assign(made, { ariaLabel: name(), title: name() });
   made.rename();
   made.addEventListener("click", () => {
     check(made);
-    chooseIt();
+    choose();
   });
   return made;
 }
@@ -352,9 +358,9 @@ function check(button) {
   }
 }
 
-function choose(group, button) {
-  button.click();
-  if (group.contains(document.activeElement)) button.focus();
+// On a phone the answer may lie below what was touched.
+function reveal() {
+  if (matchMedia("(max-width: 56rem)").matches) element("answer-title").scrollIntoView();
 }
 
 for (const group of [element("own"), element("images")]) {
@@ -400,6 +406,7 @@ receive(open, (reason) => fail(language.say(reason)));
 element("draw").addEventListener("click", () => {
   check(null);
   ask({ name: () => language.say("drawing"), pixels: BLANK, strokes: [] });
+  reveal();
 });
 drawable(element("seen"), () => shown?.strokes && shown.pixels, (pixels, done) => {
   draw(element("seen"), pixels);
@@ -474,9 +481,10 @@ async function loadBundle() {
   const found = answer.status !== 204;
   element("no-bundle").hidden = found;
   element("report").hidden = !found;
-  if (!found) return;
+  const version = answer.headers.get("ETag");
+  if (!found || version === loaded) return;
   const bundle = await answer.arrayBuffer();
-  loaded = true;
+  loaded = version;
   worker.postMessage({ bundle }, [bundle]);
 }
 
@@ -501,11 +509,11 @@ async function refresh() {
     endpoints = [];
     unreachable = true;
   }
-  if (!loaded && !unreachable) await loadBundle();
+  const changed = before[2] !== JSON.stringify(chosen());
+  if (!unreachable && (changed || !loaded)) await loadBundle(); // a deployment brings its study
   if (before[0] === unreachable && before[1] === JSON.stringify(endpoints)) return;
   buildEndpoints();
-  if (before[2] === JSON.stringify(chosen())) return;
-  if (loaded) await loadBundle(); // a deployment may have brought another study
+  if (!changed) return render();
   if (shown && chosen()) return ask(shown);
   waiting.delete(DEPLOYED);
   answers.delete(DEPLOYED);

@@ -5,11 +5,9 @@ name that resolves to loopback is refused by its Host header, a foreign page's r
 """
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -57,6 +55,9 @@ REPORT_HEADERS: Final = HEADERS | {
     ),
 }
 STUDIES: Final = "The page of several runs lies in the repository, beside the report: reports/studies/index.html"
+
+ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
+AS_IS: Final = "fashion-cnn-picture=as-is"
 
 PIECE: Final = 64 * 1024
 
@@ -157,17 +158,17 @@ async def studies(_: Request) -> Response:
 
 
 async def picture(read: Read, request: Request) -> Response:
-    """POST a PNG or JPEG: the pixels that a network sees, `{"instances": [[[...]]]}`, as the endpoint makes them."""
-    context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
+    """POST a picture: what a network sees of it, as the endpoint would say, where no endpoint does."""
+    as_is = AS_IS in request.headers.get(ATTRIBUTES, "").split(",")
     try:
         _require_own_page(request)
         body = await read(request, bodies.MAX_BYTES)
-        pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
+        seen = await asyncio.to_thread(inference.see, body, as_is=as_is)
     except AwsError as error:
         return _refusal(error)
     except inference.BadRequestError as error:
         return _refusal(AwsError("BadPicture", str(error), error.status_code))
-    return Response(pixels, headers=HEADERS, media_type="application/json")
+    return JSONResponse({"pixels": seen.pixels.tolist(), "picture": seen.picture}, headers=HEADERS)
 
 
 async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
@@ -176,7 +177,7 @@ async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
         "EndpointName": request.path_params["name"],
         "ContentType": request.headers.get("content-type", ""),
     }
-    if attributes := request.headers.get("x-amzn-sagemaker-custom-attributes"):
+    if attributes := request.headers.get(ATTRIBUTES):
         parameters["CustomAttributes"] = attributes
     try:
         _require_own_page(request)

@@ -465,7 +465,7 @@ def test_a_drawing_is_asked_stroke_by_stroke(demo: Page) -> None:
 def test_the_maps_show_what_is_lost_without_each_part_of_the_picture(demo: Page, networks: dict[str, Any]) -> None:
     demo.all("#images button")[4].click()
     demo.one("#look").click()
-    demo.until(lambda: len(demo.all("#maps figure:not([aria-busy])")) == 4)
+    demo.until(lambda: len(demo.all("#maps figure[aria-busy=false]")) == 4)
     pixels = demo.pixels()
     for arm, answer in {
         "candidate": lambda images: linear_model.probabilities(images, linear_model.weights(1)),
@@ -478,7 +478,7 @@ def test_the_maps_show_what_is_lost_without_each_part_of_the_picture(demo: Page,
         assert f"; {100 * lost.max():.1f} points less" in demo.text(f"#maps .{arm}")
     assert "Zeiler & Fergus 2014" in demo.text("#closer")
     demo.all("#images button")[5].click()  # the maps follow the picture
-    demo.until(lambda: len(demo.all("#maps figure:not([aria-busy])")) == 4)
+    demo.until(lambda: len(demo.all("#maps figure[aria-busy=false]")) == 4)
     assert demo.console() == []
 
 
@@ -754,7 +754,7 @@ def test_the_page_is_accessible_with_all_that_it_can_show(
     demo.drop("boot.png", encoded(photograph(1)))
     demo.until(lambda: demo.name() == "boot.png")
     demo.one("#look").click()
-    demo.until(lambda: len(demo.all("#maps figure:not([aria-busy])")) == 4)
+    demo.until(lambda: len(demo.all("#maps figure[aria-busy=false]")) == 4)
     all_else = """
         for (const one of document.querySelectorAll("main [hidden]")) {
           if (!one.textContent) one.textContent = "Something went wrong";

@@ -26,11 +26,11 @@ export function receive(give, refuse) {
   }
 }
 
+// The picture's address in the markup that a browser hands over, or in plain text. Markup is searched and never parsed.
 function addressIn(transfer) {
-  // A document of its own: nothing of it is loaded, run or shown.
-  const html = new DOMParser().parseFromString(transfer.getData("text/html"), "text/html");
-  const line = transfer.getData("text/uri-list") || transfer.getData("text/plain");
-  return html.querySelector("img")?.getAttribute("src") ?? (/^(https?|data):\S+$/.test(line.trim()) ? line.trim() : undefined);
+  const [, , inMarkup] = /<img\s[^>]*?\bsrc\s*=\s*(["'])(.*?)\1/is.exec(transfer.getData("text/html")) ?? [];
+  const line = (transfer.getData("text/uri-list") || transfer.getData("text/plain")).trim();
+  return inMarkup ?? (/^(https?|data):\S+$/.test(line) ? line : undefined);
 }
 
 function fileOf(address) {

@@ -27,7 +27,7 @@ from fashion_cnn.localsagemaker.protocol import AwsError, json_error
 from fashion_cnn.reporting.colors import COLORS
 from fashion_cnn.serving import bodies, bundle, inference
 
-SCRIPTS: Final = ("answers", "network", "occlusion", "page", "pictures", "words")
+SCRIPTS: Final = ("answers", "gallery", "network", "occlusion", "page", "pictures", "server", "words")
 FILES: Final = {
     "/": ("page.html", "text/html"),
     "/demo/page.css": ("page.css", "text/css"),

@@ -114,7 +114,8 @@ async def arms_css(_: Request) -> Response:
 async def state(request: Request) -> Response:
     """GET: names of the classes; the endpoints and what they serve; how large a picture may be."""
     cloud: Cloud = request.app.state.cloud
-    endpoints = [described(cloud, record) for record in cloud.state[ENDPOINT.name].values()]
+    # By name: that without an ending, which is the production's, is the one that the page asks first.
+    endpoints = [described(cloud, record) for _, record in sorted(cloud.state[ENDPOINT.name].items())]
     content = {"classes": CLASS_NAMES, "endpoints": endpoints, "max_bytes": bodies.MAX_BYTES}
     return JSONResponse(content, headers=HEADERS)
 

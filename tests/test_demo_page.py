@@ -433,6 +433,45 @@ def test_a_picture_too_large_to_send_is_shrunk_first(demo: Page, tmp_path: Path)
     assert demo.console() == []
 
 
+def test_an_endpoint_that_says_nothing_of_pictures_is_asked_about_the_pixels_that_the_page_makes(demo: Page) -> None:
+    script = """
+        const fetched = window.fetch;
+        window.fetch = async (path, options) => {
+            const answer = await fetched(path, options);
+            const aPicture = options?.headers?.["Content-Type"] === "application/x-image";
+            if (!aPicture || !path.startsWith("/demo/endpoints/")) return answer;
+            const { predictions: [{ probabilities }] } = await answer.json();
+            return Response.json({ predictions: [{ probabilities }] });
+        };
+    """
+    demo.driver.execute_script(script)
+    picture = encoded(photograph(6))
+    demo.drop("boot.png", picture)
+    demo.until(lambda: demo.name() == "boot.png")
+    np.testing.assert_array_equal(demo.pixels(), seen_by_the_endpoint(picture))
+    assert_answers(demo, demo.pixels())
+
+
+def test_what_the_endpoint_says_of_a_picture_is_told_in_either_language(demo: Page) -> None:
+    script = """
+        const done = arguments[0];
+        Promise.all([import("/demo/answers.js"), import("/demo/words.js")]).then(([{ whatWasDone }, { speaker }]) => {
+          const shares = (label) => Array.from({ length: 10 }, (_, i) => (i === label ? 0.91 : 0.01));
+          const picture = {
+            size: [800, 600], background: "light", negated: true, trimmed: [120, 80, 640, 520], mirrored: true,
+          };
+          const shown = { picture, prediction: shares(9), other: shares(8) };
+          done(["en", "es"].map((language) => whatWasDone(speaker(language), shown)));
+        });
+    """
+    english, spanish = demo.driver.execute_async_script(script)
+    assert english == (
+        "Light background, so light and dark were swapped; cut to 520 × 440 of 800 × 600 pixels; brought to 28 × 28; "
+        "mirrored, because the networks know this direction better. The other way round it would be a bag (91.0%)."
+    )
+    assert spanish.startswith("Fondo claro, así que se intercambiaron claro y oscuro; recortada a 520 × 440")
+
+
 def test_a_drawing_is_asked_stroke_by_stroke(demo: Page) -> None:
     demo.one("#draw").click()
     assert demo.text("#big").startswith("Draw a garment")
@@ -620,7 +659,7 @@ def test_what_ends_while_the_page_is_open_is_said_and_what_comes_back_is_used(
     assert sum(browser.probabilities("cnn3")) == pytest.approx(1, abs=1e-4)
 
     empty_cloud.end(kill=True)
-    stopped = "The embedded SageMaker does not answer; make cloud-up starts it."
+    stopped = "The embedded SageMaker does not answer; make cloud-up starts it,"
     browser.until(lambda: browser.outage().startswith(stopped))
     browser.drop("bag.png", encoded(photograph(0)))
     browser.until(lambda: browser.message().startswith(f"bag.png: {stopped}"))

@@ -25,8 +25,8 @@ def pack(models: Path, arms: Mapping[str, float], test: Images, count: int) -> b
 
     Its tensors: `images` uint8 (n, 28, 28), `labels` uint8 (n,), `numbers` int32 (n,): positions in the test set,
     from 0; and for every layer with weights `<arm>/<layer>/kernel` and `<arm>/<layer>/bias`, float32. Its metadata:
-    `arms`, a JSON list in the order of `arms`, each with name, kernel, test_accuracy and layers, as network.js reads
-    them, and `test_images`, the number of images that the accuracies were measured on.
+    `study`, in JSON: `arms`, in the order of `arms`, each with name, kernel, test_accuracy and layers, as network.js
+    reads them, and `test_images`, the number of images that the accuracies were measured on.
 
     Source: the format of github.com/huggingface/safetensors.
 
@@ -58,7 +58,8 @@ def pack(models: Path, arms: Mapping[str, float], test: Images, count: int) -> b
             layers.append(computed)
         kernel = _kernel(layers, tensors)
         described.append({"name": arm, "kernel": kernel, "test_accuracy": test_accuracy, "layers": layers})
-    return save(tensors, {"arms": json.dumps(described), "test_images": str(len(test.images))})
+    # One entry alone: the library writes several in an order of chance.
+    return save(tensors, {"study": json.dumps({"arms": described, "test_images": len(test.images)})})
 
 
 def _network(path: Path) -> "keras.Model":

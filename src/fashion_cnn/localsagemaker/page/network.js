@@ -97,11 +97,12 @@ function probabilities(layers, pixels) {
 function open(bundle) {
   const { metadata, tensors } = unpack(bundle);
   const linked = (layer) => ({ ...layer, kernel: tensors[layer.kernel], bias: tensors[layer.bias] });
-  arms = JSON.parse(metadata.arms).map((arm) => ({ ...arm, layers: arm.layers.map(linked) }));
+  const study = JSON.parse(metadata.study);
+  arms = study.arms.map((arm) => ({ ...arm, layers: arm.layers.map(linked) }));
   const { images, labels, numbers } = tensors;
   postMessage({
     arms: arms.map(({ name, kernel, test_accuracy }) => ({ name, kernel, test_accuracy })),
-    test_images: Number(metadata.test_images),
+    test_images: study.test_images,
     images: Array.from(labels.values, (label, i) => ({
       pixels: images.values.slice(784 * i, 784 * (i + 1)),
       label,

@@ -40,7 +40,7 @@ from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import splits
 from fashion_cnn.localcloud import s3, sagemaker
 from fashion_cnn.localsagemaker.protocol import check, operation
-from fashion_cnn.serving import archive
+from fashion_cnn.serving import archive, bundle
 from fashion_cnn.stages import deploy as stage
 from support import hostile, linear_model
 from support.cloud import EmbeddedCloud
@@ -696,8 +696,9 @@ def study(workspace: Path) -> Iterator[Path]:
     result = results.Result({"seeds": 1}, history, probabilities, test.labels, *unread)
     results.save(result, workspace / "models/candidate")
     (workspace / "reports").mkdir()
-    headline = {"candidate": {"kernel": 3, "test_accuracy": 0.5}}
+    headline = {arm: {"kernel": 3, "test_accuracy": 0.5} for arm in params.ARMS}
     (workspace / "reports/metrics.json").write_text(json.dumps(headline), encoding="utf-8")
+    (workspace / "reports/index.html").write_text("<p>The report", encoding="utf-8")
     store = s3.store(workspace / "cloud")
     s3.settings(store, free_ports())
     # What a person set up for AWS and for the network must not get in the way.
@@ -755,7 +756,9 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
     assert report["verification"]["images"] == 130
     assert report["verification"]["top1_agreement"] == 1
     assert report["verification"]["max_probability_difference"] < 1e-5
-    assert sorted(path.name for path in (study / "reports").iterdir()) == ["deployment.json", "metrics.json"]
+    assert {path.name for path in (study / "reports").iterdir()} == {"deployment.json", "index.html", "metrics.json"}
+    of_the_page = s3.request("GET", s3.settings(s3.store(study / "cloud")), f"/{s3.BUCKET}/{bundle.REPORT_KEY}")
+    assert of_the_page == (200, b"<p>The report")
     network = f"a CNN with 3×3 kernels, test accuracy 0.5000 ({report['endpoint_config']})"
     said, page = run("status")[0]
     assert said == f"The endpoint fashion-cnn serves, as reports/deployment.json says: {network}"

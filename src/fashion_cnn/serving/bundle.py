@@ -1,7 +1,7 @@
 """What the demo page computes with: the arms' networks and some test images, packed at deployment into one object."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,21 +16,23 @@ from fashion_cnn.core.fashion_mnist import CLASSES
 if TYPE_CHECKING:
     import keras
 
-KEY: Final = "demo/bundle.safetensors"
+KEY: Final = "demo/study.safetensors"
+REPORT_KEY: Final = "demo/report.html"
 
 
-def pack(models: Path, arms: Sequence[str], test: Images, count: int) -> bytes:
+def pack(models: Path, arms: Mapping[str, float], test: Images, count: int) -> bytes:
     """Pack networks and test images as a safetensors file; the same bytes for the same input.
 
     Its tensors: `images` uint8 (n, 28, 28), `labels` uint8 (n,), `numbers` int32 (n,): positions in the test set,
     from 0; and for every layer with weights `<arm>/<layer>/kernel` and `<arm>/<layer>/bias`, float32. Its metadata:
-    `arms`, a JSON list in the order of `arms`, each with name, label and layers, as network.js reads them.
+    `study`, in JSON: `arms`, in the order of `arms`, each with name, kernel, test_accuracy and layers, as network.js
+    reads them, and `test_images`, the number of images that the accuracies were measured on.
 
     Source: the format of github.com/huggingface/safetensors.
 
     Args:
         models: the folder that holds `<arm>/model.keras`.
-        arms: which of them.
+        arms: which of them, each with its test accuracy.
         test: the test images, as the networks see them.
         count: of images; the same number of every class, the first ones, as far as there are so many.
 
@@ -44,7 +46,7 @@ def pack(models: Path, arms: Sequence[str], test: Images, count: int) -> bytes:
         "numbers": numbers.astype(np.int32),
     }
     described = []
-    for arm in arms:
+    for arm, test_accuracy in arms.items():
         path = models / arm / "model.keras"
         layers = []
         for layer in _network(path).layers:
@@ -54,8 +56,10 @@ def pack(models: Path, arms: Sequence[str], test: Images, count: int) -> bytes:
                 computed[name] = f"{arm}/{layer.name}/{name}"
                 tensors[computed[name]] = weights.astype(np.float32)
             layers.append(computed)
-        described.append({"name": arm, "label": _label(layers, tensors), "layers": layers})
-    return save(tensors, {"arms": json.dumps(described)})
+        kernel = _kernel(layers, tensors)
+        described.append({"name": arm, "kernel": kernel, "test_accuracy": test_accuracy, "layers": layers})
+    # One entry alone: the library writes several in an order of chance.
+    return save(tensors, {"study": json.dumps({"arms": described, "test_images": len(test.images)})})
 
 
 def _network(path: Path) -> "keras.Model":
@@ -86,7 +90,6 @@ def _computed(layer: "keras.Layer", path: Path) -> dict[str, Any] | None:
     raise UserError(f"{path}: the demo page can't compute its layer {layer.name}, a {kind}; teach network.js to")
 
 
-def _label(layers: list[dict[str, Any]], tensors: dict[str, NDArray[Any]]) -> str:
-    """The arm's name for people, as in the report."""
-    kernels = [tensors[layer["kernel"]].shape for layer in layers if layer["kind"] == "Conv2D"]
-    return f"CNN {kernels[0][0]}×{kernels[0][1]}" if kernels else "Dense baseline"
+def _kernel(layers: list[dict[str, Any]], tensors: dict[str, NDArray[Any]]) -> int | None:
+    """The size of the first convolution's kernel; None for a network without one."""
+    return next((tensors[layer["kernel"]].shape[0] for layer in layers if layer["kind"] == "Conv2D"), None)

@@ -22,6 +22,7 @@ from fashion_cnn.serving import bundle
 MODELS = Path("models")
 CANDIDATE = MODELS / "candidate"
 METRICS = Path("reports/metrics.json")
+REPORT_PAGE = Path("reports/index.html")
 PAGE_IMAGES = 100
 # What `dvc exp run` tells its stages, in the workspace, --temp and --queue; `dvc repro` does not.
 # Source: dvc/repo/experiments/queue/base.py, `run_env`.
@@ -41,12 +42,15 @@ def main() -> None:
             f"{CANDIDATE}: predictions of {len(expected)} images, data/prepared/test.npz holds {len(test.images)}; "
             "run `dvc repro candidate`"
         )
-    if not METRICS.exists():
-        raise UserError(f"{METRICS}: not found; `dvc repro compare` makes it")
-    measured = json.loads(METRICS.read_text(encoding="utf-8"))["candidate"]
+    for path in (METRICS, REPORT_PAGE):
+        if not path.exists():
+            raise UserError(f"{path}: not found; `dvc repro compare` makes it")
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    measured = metrics["candidate"]
     with output_file("reports/deployment.json") as report, tempfile.TemporaryDirectory() as folder:
         archive = pack(Path(folder), chosen)
-        page = bundle.pack(MODELS, ("baseline", *params.FIXED_ARMS), test, PAGE_IMAGES)
+        accuracies = {arm: metrics[arm]["test_accuracy"] for arm in ("baseline", *params.FIXED_ARMS)}
+        page = bundle.pack(MODELS, accuracies, test, PAGE_IMAGES)
         target = connect(chosen)
         from fashion_cnn.cloud import deployment, preflight  # noqa: PLC0415 the SageMaker SDK takes seconds
 
@@ -60,8 +64,9 @@ def main() -> None:
         with target.turn:
             deployed = what | deployment.deploy(archive, target, check, answering.labels(measured))
             if chosen.target == "local":
-                # The page at the endpoint's address shows the other arms beside the deployed one.
-                target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=bundle.KEY, Body=page)
+                # The page at the endpoint's address shows the other arms beside the deployed one, and the report.
+                for key, body in {bundle.KEY: page, bundle.REPORT_KEY: REPORT_PAGE.read_bytes()}.items():
+                    target.session.client("s3").put_object(Bucket=target.hosting.bucket, Key=key, Body=body)
         report.write_text(json.dumps(deployed, indent=2) + "\n", encoding="utf-8")
     agreement = deployed["verification"]
     print(

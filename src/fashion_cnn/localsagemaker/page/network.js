@@ -1,10 +1,12 @@
 // A worker that computes the arms: their layers as Keras defines them, on the weights of the bundle.
 // Source: keras.io/api/layers; tensorflow.org/api_docs/python/tf/nn, "Notes on padding"; the format of
 // github.com/huggingface/safetensors. A feature map's values are in the order row, column, channel.
-"use strict";
+
+import { occluded } from "/demo/occlusion.js";
 
 const TYPES = { F32: Float32Array, I32: Int32Array, U8: Uint8Array };
 let arms = [];
+let latest; // the question that is worth an answer
 
 function unpack(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
@@ -92,22 +94,41 @@ function probabilities(layers, pixels) {
   return map.values;
 }
 
-// {bundle} opens one, and is answered with what the page shows of it; {question, pixels} is answered arm by arm.
-onmessage = ({ data: { bundle, question, pixels } }) => {
-  if (bundle) {
-    const { metadata, tensors } = unpack(bundle);
-    const linked = (layer) => ({ ...layer, kernel: tensors[layer.kernel], bias: tensors[layer.bias] });
-    arms = JSON.parse(metadata.arms).map((arm) => ({ ...arm, layers: arm.layers.map(linked) }));
-    const { images, labels, numbers } = tensors;
-    postMessage({
-      arms: arms.map(({ name, label }) => ({ name, label })),
-      images: Array.from(labels.values, (label, i) => ({
-        pixels: images.values.slice(784 * i, 784 * (i + 1)),
-        label,
-        number: numbers.values[i],
-      })),
-    });
-  } else {
-    for (const { name, layers } of arms) postMessage({ question, name, probabilities: probabilities(layers, pixels) });
+function open(bundle) {
+  const { metadata, tensors } = unpack(bundle);
+  const linked = (layer) => ({ ...layer, kernel: tensors[layer.kernel], bias: tensors[layer.bias] });
+  const study = JSON.parse(metadata.study);
+  arms = study.arms.map((arm) => ({ ...arm, layers: arm.layers.map(linked) }));
+  const { images, labels, numbers } = tensors;
+  postMessage({
+    arms: arms.map(({ name, kernel, test_accuracy }) => ({ name, kernel, test_accuracy })),
+    test_images: study.test_images,
+    images: Array.from(labels.values, (label, i) => ({
+      pixels: images.values.slice(784 * i, 784 * (i + 1)),
+      label,
+      number: numbers.values[i],
+    })),
+  });
+}
+
+async function lookCloser(question, pixels) {
+  for (const { name, layers } of arms) {
+    const answers = [];
+    for (const image of occluded(pixels)) {
+      // A pause now and then, in which the next question may come.
+      if (answers.length % 10 === 0) await new Promise((resolve) => setTimeout(resolve));
+      if (latest !== question) return;
+      answers.push(probabilities(layers, image));
+    }
+    postMessage({ question, name, occluded: answers });
   }
+}
+
+// {bundle} opens one, and is answered with what the page shows of it; {question, pixels} is answered arm by arm,
+// with `closer` for the picture without one part after the other.
+onmessage = ({ data: { bundle, question, pixels, closer } }) => {
+  if (bundle) return open(bundle);
+  latest = question;
+  if (closer) return lookCloser(question, pixels);
+  for (const { name, layers } of arms) postMessage({ question, name, probabilities: probabilities(layers, pixels) });
 };

@@ -1,228 +1,356 @@
-// The demo page: pick or drop a picture, show the pixels that the networks see, and what each network answers.
+// The demo page: what it knows, whom it asks and when. The other files take pictures in, ask, show and speak.
 
-const SIZE = 28;
-const PICTURES = ["image/png", "image/jpeg"];
+import { byWhom, draw, element, inWords, make, showMaps, showTable, showTop, somethingDone, whatWasDone, write } from "/demo/answers.js";
+import { check, followArrows, inTurns, option } from "/demo/gallery.js";
+import { occluded, SIZE } from "/demo/occlusion.js";
+import { drawable, mirrored, receive, thumbnail } from "/demo/pictures.js";
+import { askEndpoint, Refusal, request, see } from "/demo/server.js";
+import { LANGUAGES, preferred, speaker } from "/demo/words.js";
+
 const SERVING = ["InService", "Updating", "SystemUpdating"];
-const DEPLOYED = { name: "candidate", label: "Deployed model" };
+const DEPLOYED = "candidate";
+const REFRESH_MILLISECONDS = 4000;
+const BLANK = new Uint8Array(SIZE * SIZE);
+const ALIKE = 1e-4; // of a probability: that much may one network's answers differ from place to place
 
-const element = (id) => document.getElementById(id);
-const megabytes = (bytes) => bytes / 1024 ** 2;
-const worker = new Worker("/demo/network.js");
-let classes = [];
-let maxBytes = 0; // of a picture
-let columns = [];
-let shown = null; // what the networks were asked last: pixels, name, label where it is known
+const worker = new Worker("/demo/network.js", { type: "module" });
+const galleries = [element("own"), element("images")];
+let language = speaker(preferred());
+let classes = []; // the names that the endpoint uses
+let maxBytes = Infinity; // of a request
+let endpoints = [];
+let served; // the endpoint that was there last, to say so when it is gone
+let unreachable = false; // the embedded SageMaker
+let arms = []; // the study's networks, which this browser computes
+let testImages; // how many their accuracy was measured on
+let loaded; // the version of the study's bundle that was brought
+
+let shown = null; // the picture: name(), pixels; where it has them label, file, asIs, flipped, strokes, and what see() says
 let question = 0; // its number: late answers to an earlier one are dropped
-let waiting = new Set(); // the columns that have not answered it yet
-const verdicts = new Map();
+let status = "loading"; // said in place of an answer
+let waiting = new Set(); // the networks that have not answered yet
+const answers = new Map(); // probabilities by network
+const closer = new Map(); // by network, its answers to the picture without one part after the other
+let looking = false; // whether the person wants to see what the networks look at
 
-function make(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
+const serving = () => endpoints.filter((endpoint) => SERVING.includes(endpoint.status));
+const chosen = () => serving().find(({ name }) => name === element("endpoint").value) ?? serving()[0];
 
-function fail(message) {
-  element("failure").textContent = message;
-  element("failure").hidden = !message;
-}
-
-// The body of an answer, or an Error with the message that the server gave.
-async function request(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The embedded SageMaker does not answer; make cloud-up starts it. Then reload this page.");
-  }
-  if (!response.ok) {
-    const { message } = await response.json().catch(() => ({}));
-    throw new Error(message ?? `${path}: status ${response.status}`);
-  }
-  return response;
-}
-
-function draw(canvas, pixels) {
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(SIZE, SIZE);
-  pixels.forEach((grey, i) => image.data.set([grey, grey, grey, 255], 4 * i));
-  context.putImageData(image, 0, 0);
-}
-
-function buildTable() {
-  const heading = ({ name, label }) => make("th", { scope: "col", className: name }, label);
-  element("answers").tHead.rows[0].replaceChildren(make("th", { scope: "col" }, "Class"), ...columns.map(heading));
-  const cell = ({ name }) => make("td", { className: name });
-  const row = (name) => make("tr", {}, make("th", { scope: "row" }, name), ...columns.map(cell));
-  element("answers").tBodies[0].replaceChildren(...classes.map(row));
-}
-
-const cells = (name) => element("answers").tBodies[0].querySelectorAll(`td.${name}`);
-
-function settle(name) {
-  waiting.delete(name);
-  element("answers").ariaBusy = String(waiting.size > 0);
-  if (waiting.size === 0) {
-    const answered = columns.filter((column) => verdicts.has(column.name));
-    element("verdict").textContent = answered.map((column) => `${column.label}: ${verdicts.get(column.name)}.`).join(" ");
-  }
-}
-
-function show(name, probabilities) {
-  const best = probabilities.indexOf(Math.max(...probabilities));
-  cells(name).forEach((cell, i) => {
-    const percent = `${(100 * probabilities[i]).toFixed(1)} %`;
-    const bar = make("span", { className: "bar" });
-    bar.style.width = `${100 * probabilities[i]}%`;
-    cell.replaceChildren(make("data", { value: probabilities[i] }, percent), bar);
-    cell.classList.toggle("top", i === best);
-  });
-  const right = shown.label === undefined ? "" : best === shown.label ? ", right" : ", wrong";
-  verdicts.set(name, classes[best] + right);
-  settle(name);
-}
-
-function ask(pixels, name, label) {
-  fail("");
-  shown = { pixels, name, label };
-  question += 1;
-  draw(element("seen"), pixels);
-  element("seen").ariaLabel = `${name}, 28 by 28 pixels in grey`;
-  element("seen-name").textContent = name;
-  [...element("answers").tBodies[0].rows].forEach((row, i) => row.classList.toggle("truth", i === label));
-  element("answers").querySelectorAll("td").forEach((cell) => {
-    cell.replaceChildren();
-    cell.classList.remove("top");
-  });
-  verdicts.clear();
-  waiting = new Set(columns.map((column) => column.name));
-  element("answers").ariaBusy = String(waiting.size > 0);
-  worker.postMessage({ question, pixels });
-  if (waiting.has(DEPLOYED.name)) askEndpoint(question, pixels, element("endpoint").value);
-}
-
-async function askEndpoint(asked, pixels, endpoint) {
-  const rows = Array.from({ length: SIZE }, (_, row) => [...pixels.slice(SIZE * row, SIZE * (row + 1))]);
-  try {
-    const answer = await request(`/demo/endpoints/${encodeURIComponent(endpoint)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ instances: [rows] }),
-    });
-    const { predictions } = await answer.json().catch(() => ({}));
-    const probabilities = classes.map((name) => predictions?.[0]?.probabilities?.[name]);
-    if (!probabilities.every(Number.isFinite)) throw new Error(`Endpoint ${endpoint} does not answer as this project's models do.`);
-    if (asked === question) show(DEPLOYED.name, probabilities);
-  } catch (error) {
-    if (asked !== question) return;
-    fail(error.message);
-    settle(DEPLOYED.name);
-  }
-}
-
-async function open(file) {
-  check(null);
-  try {
-    if (!PICTURES.includes(file.type)) throw new Error("not a PNG or JPEG picture.");
-    if (file.size > maxBytes) throw new Error(`${megabytes(file.size).toFixed(1)} MB; allowed: up to ${megabytes(maxBytes)} MB.`);
-    const headers = { "Content-Type": file.type };
-    const answer = await request("/demo/picture", { method: "POST", headers, body: file });
-    const { instances } = await answer.json();
-    ask(Uint8Array.from(instances[0].flat()), file.name);
-  } catch (error) {
-    fail(`${file.name}: ${error.message}`);
-  }
-}
-
-// Mark one test image as chosen. Tab reaches that one, or the one before; the arrow keys reach the others.
-function check(button) {
-  for (const other of element("images").children) other.ariaChecked = String(other === button);
-  if (!button) return;
-  for (const other of element("images").children) other.tabIndex = other === button ? 0 : -1;
-}
-
-function buildImages(images) {
-  const button = ({ pixels, label, number }) => {
-    const canvas = make("canvas", { width: SIZE, height: SIZE });
-    draw(canvas, pixels);
-    const name = `${classes[label]}, test image ${number}`;
-    const made = make("button", { type: "button", role: "radio", ariaLabel: name, title: name, tabIndex: -1 }, canvas);
-    made.addEventListener("click", () => {
-      check(made);
-      ask(pixels, name, label);
-    });
-    return made;
+// The networks that answer, the deployed one first: name, kernel, accuracy, title and a note for people.
+function columns() {
+  const described = (column, key) => {
+    const share = column.test_accuracy;
+    const note = share === undefined ? "" : language.say("accuracy", { share: language.percent(share) });
+    return { ...column, title: language.say(key, { size: column.kernel }), note };
   };
-  element("images").replaceChildren(...images.map(button));
-  element("images-section").hidden = images.length === 0;
-  element("images").firstElementChild?.click();
+  const deployed = serving()
+    .filter((endpoint) => endpoint === chosen())
+    .map(({ name, tags, ...endpoint }) => {
+      const fact = (key) => Number(tags[`fashion-cnn:${key}`]) || undefined; // somebody else's endpoint has none
+      const facts = { kernel: fact("kernel"), test_accuracy: fact("test_accuracy") };
+      return described({ ...endpoint, ...facts, name: DEPLOYED, endpoint: name }, "deployed");
+    });
+  return [...deployed, ...arms.map((arm) => described(arm, "arm"))];
 }
 
-element("images").addEventListener("keydown", (event) => {
-  const buttons = [...element("images").children];
-  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10, Home: -buttons.length, End: buttons.length };
-  const at = buttons.indexOf(event.target);
-  if (at < 0 || !(event.key in steps)) return;
-  event.preventDefault();
-  const to = buttons[Math.min(Math.max(at + steps[event.key], 0), buttons.length - 1)];
-  to.focus();
-  to.click();
-});
+// Whose answer is the big one: the deployed network's, or that of the arm that is right most often.
+function speaks(networks) {
+  const rank = ({ name, test_accuracy: share }) => (name === DEPLOYED ? 2 : (share ?? 0));
+  const able = networks.filter(({ name }) => answers.has(name) || waiting.has(name));
+  return able.sort((a, b) => rank(b) - rank(a))[0];
+}
 
+// Whether an arm is the network that is deployed, as far as kernel, accuracy and this answer tell.
+function isSame(deployed, arm) {
+  const facts = ["kernel", "test_accuracy"].every((fact) => deployed[fact] === undefined || deployed[fact] === arm[fact]);
+  const [a, b] = [answers.get(deployed.name), answers.get(arm.name)];
+  return facts && Boolean(a && b) && a.every((probability, i) => Math.abs(probability - b[i]) < ALIKE);
+}
+
+function show(id, text) {
+  write(element(id), text);
+  element(id).hidden = !text;
+}
+
+function render() {
+  const { say, percent, whole } = language;
+  const networks = columns();
+  const shares = networks.map((column) => column.test_accuracy).filter((share) => share !== undefined);
+  const [low, high] = [Math.min(...shares), Math.max(...shares)].map(percent);
+  write(element("lead"), shares.length ? say("lead", { low, high, images: whole(testImages ?? 0) }) : say("leadWithout"));
+  const missing = unreachable ? "noServer" : !chosen() && (served ? "endpointGone" : "nothingDeployed");
+  show("outage", status !== "loading" && missing ? say(missing, { name: served }) : "");
+  renderPicture();
+  renderAnswer(networks);
+}
+
+function renderPicture() {
+  const { say, words } = language;
+  const name = shown ? shown.name() : say("noPicture");
+  write(element("seen-name"), name);
+  element("seen").ariaLabel = shown?.strokes ? say("pad") : shown ? say("seen", { name }) : name;
+  element("seen").classList.toggle("pad", Boolean(shown?.strokes));
+  write(element("undo"), say(shown?.asIs ? "redo" : "undo"));
+  element("undo").disabled = !(shown?.strokes?.length || shown?.asIs || (shown?.file && somethingDone(shown.picture)));
+  element("mirror").disabled = element("look").disabled = !shown || shown.pixels === BLANK;
+  element("mirror").ariaPressed = String(Boolean(shown?.flipped));
+  show("done", shown ? whatWasDone(language, shown) : "");
+  const warnings = (shown?.picture?.warnings ?? []).map(({ code, message }) => words.warnings[code] ?? message);
+  element("warnings").replaceChildren(...warnings.map((warning) => make("li", {}, warning)));
+  element("warnings").hidden = warnings.length === 0;
+  element("beware").hidden = !shown || shown.label !== undefined;
+}
+
+function renderAnswer(networks) {
+  const { say } = language;
+  const busy = waiting.size > 0;
+  element("verdict").ariaBusy = element("answers").ariaBusy = String(busy || status === "reading");
+  const who = speaks(networks);
+  const probabilities = status ? undefined : answers.get(who?.name);
+  const silent = { big: say(status ?? (busy ? "asking" : shown ? "nobody" : "noPicture")), truth: "", sure: "", agreement: "" };
+  const others = networks
+    .filter(({ name }) => !busy && name !== who?.name && answers.has(name))
+    .map(({ name, title }) => ({ title, probabilities: answers.get(name) }));
+  const said = probabilities ? inWords(language, probabilities, others, shown.label) : silent;
+  for (const [id, text] of Object.entries(said)) write(element(id), text);
+  element("big").className = probabilities ? "" : "quiet";
+  showTop(element("top"), language, who?.name, probabilities);
+  show("by", probabilities ? byWhom(language, who, testImages) : "");
+  showTable(element("answers"), language, networks, answers, shown?.label);
+  const same = networks.find((column) => column.name !== DEPLOYED && isSame(networks[0], column));
+  show("same", same && networks[0].name === DEPLOYED ? say("same", { one: networks[0].title, other: same.title }) : "");
+  element("look").ariaExpanded = String(looking);
+  element("closer").hidden = !looking;
+  if (looking && shown) showMaps(element("maps"), language, networks, answers, closer, shown.pixels);
+}
+
+// Say why something did not work; what is no Refusal is this page's own fault.
+const reason = (error) => (error instanceof Refusal ? language.say(error.key, error.values) : String(error));
+const fail = (text) => show("failure", text);
+
+function become(newStatus) {
+  status = newStatus;
+  render();
+}
+
+// Show a picture and ask every network, except that the deployed one may have answered already.
+function ask(picture, prediction) {
+  fail("");
+  shown = picture;
+  question += 1;
+  answers.clear();
+  closer.clear();
+  draw(element("seen"), shown.pixels);
+  const blank = shown.pixels === BLANK;
+  waiting = new Set(blank ? [] : columns().map(({ name }) => name));
+  if (prediction && waiting.delete(DEPLOYED)) answers.set(DEPLOYED, prediction);
+  become(blank ? "drawNow" : undefined);
+  if (blank) return;
+  worker.postMessage({ question, pixels: shown.pixels });
+  if (waiting.has(DEPLOYED)) deployed([shown.pixels], ([probabilities]) => answers.set(DEPLOYED, probabilities));
+  if (looking) lookCloser();
+}
+
+function lookCloser() {
+  worker.postMessage({ question, pixels: shown.pixels, closer: true });
+  if (chosen()) deployed(occluded(shown.pixels), (after) => closer.set(DEPLOYED, after));
+}
+
+// Ask the deployed network, and do something with its answers unless they come too late.
+async function deployed(images, use) {
+  const asked = question;
+  const failure = await askEndpoint(chosen().name, classes, images).then(
+    (found) => void (asked === question && use(found)),
+    (error) => error,
+  );
+  if (asked !== question) return;
+  waiting.delete(DEPLOYED);
+  render();
+  if (!failure) return;
+  if (failure.key !== "noServer") fail(reason(failure)); // that is said as long as it lasts
+  await refresh();
+}
+
+const seen = async (file, asIs) => ({ file, asIs, name: () => file.name, ...(await see(file, asIs, chosen(), classes, maxBytes)) });
+
+async function open(files) {
+  const failures = [];
+  let asked = false;
+  for (const file of files) {
+    const before = shown;
+    if (!asked) become("reading");
+    try {
+      const button = await addOwn(await seen(file, false));
+      if (!asked && shown === before) {
+        button.click();
+        reveal();
+      }
+      asked = true;
+    } catch (error) {
+      failures.push(`${file.name}: ${reason(error)}`);
+    }
+  }
+  if (!asked) become(undefined);
+  fail(failures.join(" "));
+}
+
+async function addOwn(picture) {
+  const canvas = make("canvas");
+  if (!(await thumbnail(canvas, picture.file))) draw(canvas, picture.pixels);
+  const button = option(canvas, picture.name, () => {
+    check(galleries, button);
+    ask({ ...picture }, picture.prediction);
+  });
+  element("own").append(button);
+  element("own-section").hidden = false;
+  return button;
+}
+
+function addTestImages(images) {
+  const buttons = inTurns(images).map(({ pixels, label, number }) => {
+    const canvas = make("canvas");
+    draw(canvas, pixels);
+    const name = () => language.say("testImage", { garment: language.words.classes[label], number });
+    const button = option(canvas, name, () => {
+      check(galleries, button);
+      ask({ name, pixels, label });
+    });
+    return button;
+  });
+  element("images").replaceChildren(...buttons);
+  element("images-section").hidden = images.length === 0;
+  if (!shown && status !== "reading") buttons[0]?.click();
+}
+
+// On a phone the answer may lie below what was touched.
+function reveal() {
+  if (matchMedia("(max-width: 56rem)").matches) element("answer-title").scrollIntoView();
+}
+
+galleries.forEach(followArrows);
+receive(open, (key) => fail(language.say(key)));
 element("file").addEventListener("change", ({ target }) => {
-  if (target.files.length) open(target.files[0]);
+  if (target.files.length) open([...target.files]);
   target.value = ""; // so that the same file can be chosen again
 });
-
-for (const type of ["dragover", "dragleave", "drop"]) {
-  document.addEventListener(type, (event) => {
-    event.preventDefault(); // else the browser would leave the page for the picture
-    document.body.classList.toggle("dropping", type === "dragover");
-    if (type === "drop" && event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
-  });
-}
-
-element("endpoint").addEventListener("change", () => shown && ask(shown.pixels, shown.name, shown.label));
+element("draw").addEventListener("click", () => {
+  check(galleries, null);
+  ask({ name: () => language.say("drawing"), pixels: BLANK, strokes: [] });
+  reveal();
+});
+drawable(element("seen"), () => shown?.strokes && shown.pixels, (pixels, done) => {
+  draw(element("seen"), pixels);
+  if (done) ask({ ...shown, pixels, flipped: false, strokes: [...shown.strokes, shown.pixels] });
+});
+element("undo").addEventListener("click", async () => {
+  if (shown.strokes) return ask({ ...shown, pixels: shown.strokes.at(-1), flipped: false, strokes: shown.strokes.slice(0, -1) });
+  const before = shown;
+  try {
+    const picture = await seen(shown.file, !shown.asIs);
+    if (shown === before) ask(picture, picture.prediction);
+  } catch (error) {
+    fail(reason(error));
+  }
+});
+element("mirror").addEventListener("click", () => {
+  const strokes = shown.strokes && [...shown.strokes, shown.pixels];
+  ask({ ...shown, strokes, pixels: mirrored(shown.pixels), flipped: !shown.flipped });
+});
+element("look").addEventListener("click", () => {
+  looking = !looking;
+  if (looking) lookCloser();
+  render();
+});
+element("endpoint").addEventListener("change", () => (shown ? ask(shown) : render()));
 
 worker.onmessage = ({ data }) => {
   if (data.arms) {
-    columns.push(...data.arms);
-    buildTable();
-    buildImages(data.images);
-  } else if (data.question === question) {
-    show(data.name, [...data.probabilities]);
+    ({ arms, test_images: testImages } = data);
+    if (status === "loading") status = undefined;
+    addTestImages(data.images);
+    return shown ? ask(shown) : render();
   }
+  if (data.question !== question) return;
+  if (data.occluded) closer.set(data.name, data.occluded);
+  else {
+    answers.set(data.name, [...data.probabilities]);
+    waiting.delete(data.name);
+  }
+  render();
 };
 worker.onerror = (event) => {
   event.preventDefault();
-  fail(`The arms can't be computed: ${event.message}`);
+  for (const { name } of arms) waiting.delete(name);
+  become(status === "loading" ? undefined : status);
+  fail(language.say("armsFailed", { message: event.message }));
 };
 
-function buildEndpoints(endpoints) {
-  const option = ({ name, status }) => {
-    const serves = SERVING.includes(status);
-    return make("option", { value: name, disabled: !serves }, serves ? name : `${name} (${status})`);
-  };
-  element("endpoint").replaceChildren(...endpoints.map(option));
-  const first = endpoints.find(({ status }) => SERVING.includes(status));
-  element("endpoint").value = first?.name ?? "";
-  element("endpoint-choice").hidden = endpoints.length === 0;
-  element("nothing-deployed").hidden = Boolean(first);
-  return first ? [DEPLOYED] : [];
+function speak(code) {
+  language = speaker(code);
+  document.documentElement.lang = code;
+  document.title = language.say("title");
+  for (const one of document.querySelectorAll("[data-say]")) write(one, language.say(one.dataset.say));
+  for (const one of document.querySelectorAll("[data-label]")) one.ariaLabel = language.say(one.dataset.label);
+  for (const one of element("languages").children) one.ariaPressed = String(one.lang === code);
+  for (const one of document.querySelectorAll("[role=radio]")) one.rename();
+  render();
 }
 
-async function start() {
-  const state = await (await request("/demo/state")).json();
-  classes = state.classes;
-  maxBytes = state.max_bytes;
-  element("limit").textContent = `, up to ${megabytes(maxBytes)} MB`;
-  columns = buildEndpoints(state.endpoints);
-  buildTable();
+for (const [code, name] of Object.entries(LANGUAGES)) {
+  const button = make("button", { type: "button", lang: code }, name);
+  button.addEventListener("click", () => {
+    history.replaceState(null, "", `?lang=${code}`);
+    fail("");
+    speak(code);
+  });
+  element("languages").append(button);
+}
+
+async function loadBundle() {
   const answer = await request("/demo/bundle");
-  element("no-bundle").hidden = answer.status !== 204;
-  if (answer.status === 204) return;
+  const version = answer.status === 204 ? undefined : answer.headers.get("ETag");
+  element("no-bundle").hidden = Boolean(version);
+  element("report").hidden = !version;
+  if (!version || version === loaded) return;
   const bundle = await answer.arrayBuffer();
+  loaded = version;
   worker.postMessage({ bundle }, [bundle]);
 }
 
-start().catch((error) => fail(error.message));
+function buildEndpoints() {
+  const value = chosen()?.name ?? "";
+  const choice = ({ name, status: state }) => {
+    const serves = SERVING.includes(state);
+    return make("option", { value: name, disabled: !serves }, serves ? name : `${name} (${state})`);
+  };
+  element("endpoint").replaceChildren(...endpoints.map(choice));
+  element("endpoint").value = value;
+  element("endpoint-choice").hidden = endpoints.length < 2;
+}
+
+// What the embedded SageMaker serves now: endpoints come and go while the page is open.
+async function refresh() {
+  const known = () => JSON.stringify([unreachable, endpoints]);
+  const [before, servedBefore] = [known(), JSON.stringify(chosen())];
+  try {
+    ({ classes, max_bytes: maxBytes, endpoints } = await (await request("/demo/state")).json());
+    unreachable = false;
+  } catch {
+    endpoints = [];
+    unreachable = true;
+  }
+  const changed = servedBefore !== JSON.stringify(chosen());
+  if (before !== known()) buildEndpoints();
+  if (changed && shown && chosen()) ask(shown);
+  else if (changed) for (const one of [waiting, answers, closer]) one.delete(DEPLOYED);
+  if (before !== known()) render();
+  served = chosen()?.name ?? served;
+  if (!unreachable && (changed || !loaded)) await loadBundle(); // a deployment brings its study
+}
+
+speak(preferred());
+for (;;) {
+  if (document.visibilityState === "visible") await refresh().catch((error) => fail(reason(error)));
+  if (status === "loading" && !loaded) become(undefined);
+  await new Promise((resolve) => setTimeout(resolve, REFRESH_MILLISECONDS));
+}

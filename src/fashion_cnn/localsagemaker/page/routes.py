@@ -5,11 +5,9 @@ name that resolves to loopback is refused by its Host header, a foreign page's r
 """
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,23 +15,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.localcloud import s3
 from fashion_cnn.localsagemaker import hosting
-from fashion_cnn.localsagemaker.operations import ENDPOINT, Cloud
+from fashion_cnn.localsagemaker.operations import CONFIG, ENDPOINT, Cloud, Record
 from fashion_cnn.localsagemaker.protocol import AwsError, json_error
 from fashion_cnn.reporting.colors import COLORS
 from fashion_cnn.serving import bodies, bundle, inference
 
+SCRIPTS: Final = ("answers", "gallery", "network", "occlusion", "page", "pictures", "server", "words")
 FILES: Final = {
     "/": ("page.html", "text/html"),
     "/demo/page.css": ("page.css", "text/css"),
-    "/demo/page.js": ("page.js", "text/javascript"),
-    "/demo/network.js": ("network.js", "text/javascript"),
+    **{f"/demo/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
 ARMS_CSS: Final = "".join(f".{arm} {{ --arm: {color}; }}\n" for arm, color in COLORS.items())
 # Source: owasp.org, HTTP Security Response Headers Cheat Sheet.
@@ -48,6 +46,18 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+
+# The report is one file: it runs nothing and asks for nothing, but has its style and pictures within.
+REPORT_HEADERS: Final = HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+STUDIES: Final = "The page of several runs lies in the repository, beside the report: reports/studies/index.html"
+
+ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
+AS_IS: Final = "fashion-cnn-picture=as-is"
 
 PIECE: Final = 64 * 1024
 
@@ -68,7 +78,9 @@ def routes(read: Read, invoke: Invoke) -> list[Route]:
         *(Route(path, partial(file, *content), middleware=loopback) for path, content in FILES.items()),
         Route("/demo/arms.css", arms_css, middleware=loopback),
         Route("/demo/state", state, middleware=loopback),
-        Route("/demo/bundle", packed, middleware=large),
+        Route("/demo/bundle", partial(stored, bundle.KEY, "application/octet-stream", HEADERS), middleware=large),
+        Route("/demo/report", partial(stored, bundle.REPORT_KEY, "text/html", REPORT_HEADERS), middleware=large),
+        Route("/demo/studies/index.html", studies, middleware=loopback),  # to which the report links
         Route("/demo/picture", partial(picture, read), methods=["POST"], middleware=large),
         Route("/demo/endpoints/{name}", partial(predict, read, invoke), methods=["POST"], middleware=large),
     ]
@@ -100,52 +112,64 @@ async def arms_css(_: Request) -> Response:
 
 
 async def state(request: Request) -> Response:
-    """GET: names of the classes; names and states of the endpoints; how large a picture may be."""
+    """GET: names of the classes; the endpoints and what they serve; how large a picture may be."""
     cloud: Cloud = request.app.state.cloud
-    endpoints = [
-        {"name": name, "status": record["EndpointStatus"]} for name, record in cloud.state[ENDPOINT.name].items()
-    ]
+    # By name: that without an ending, which is the production's, is the one that the page asks first.
+    endpoints = [described(cloud, record) for _, record in sorted(cloud.state[ENDPOINT.name].items())]
     content = {"classes": CLASS_NAMES, "endpoints": endpoints, "max_bytes": bodies.MAX_BYTES}
     return JSONResponse(content, headers=HEADERS)
 
 
-async def packed(request: Request) -> Response:
-    """GET: the bundle as it is in S3 now, or that the browser's copy is still the same, or that there is none."""
+def described(cloud: Cloud, endpoint: Record) -> dict[str, Any]:
+    """What the page says of an endpoint: its model, since when, and its tags, which name the network."""
+    model = endpoint["EndpointConfigName"]
+    tags = cloud.state[CONFIG.name].get(model, {}).get("Tags", {})
+    name, status, since = endpoint["EndpointName"], endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
+    return {"name": name, "status": status, "since": since, "model": model, "tags": tags}
+
+
+async def stored(key: str, media_type: str, headers: Mapping[str, str], request: Request) -> Response:
+    """GET: what a deployment put into S3 for the page, or that the browser's copy is still the same, or nothing."""
     cloud: Cloud = request.app.state.cloud
     known = request.headers.get("if-none-match")
     try:
-        found = await asyncio.to_thread(_open_bundle, cloud.hosting.s3, known)
+        found = await asyncio.to_thread(_open_object, cloud.hosting.s3, key, known)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 304:
-            return Response(status_code=304, headers=HEADERS | {"ETag": known or ""})
+            return Response(status_code=304, headers={**headers, "ETag": known or ""})
         if status == 404:  # nothing was deployed yet: no error, which a browser would note in its console
-            return Response(status_code=204, headers=HEADERS)
-        return _refusal(AwsError("StoreError", f"s3://{s3.BUCKET}/{bundle.KEY}: {error}", 502))
+            return Response(status_code=204, headers=headers)
+        return _refusal(AwsError("StoreError", f"s3://{s3.BUCKET}/{key}: {error}", 502))
     except BotoCoreError:
         return _refusal(AwsError("NoStore", "The embedded S3 does not answer; make cloud-up starts it.", 503))
-    headers = HEADERS | {"ETag": found["ETag"], "Content-Length": str(found["ContentLength"])}
+    headers = {**headers, "ETag": found["ETag"], "Content-Length": str(found["ContentLength"])}
     # In pieces, as the browser reads them: whole, each reader's copy would wait in the server's memory.
-    return StreamingResponse(found["Body"].iter_chunks(PIECE), headers=headers, media_type="application/octet-stream")
+    return StreamingResponse(found["Body"].iter_chunks(PIECE), headers=headers, media_type=media_type)
 
 
-def _open_bundle(store: s3.Settings, known: str | None) -> dict[str, Any]:
+def _open_object(store: s3.Settings, key: str, known: str | None) -> dict[str, Any]:
     condition = {"IfNoneMatch": known} if known else {}
-    return hosting.s3_client(store).get_object(Bucket=s3.BUCKET, Key=bundle.KEY, **condition)
+    return hosting.s3_client(store).get_object(Bucket=s3.BUCKET, Key=key, **condition)
+
+
+async def studies(_: Request) -> Response:
+    """GET: where that page is."""
+    return PlainTextResponse(STUDIES, headers=HEADERS, status_code=404)
 
 
 async def picture(read: Read, request: Request) -> Response:
-    """POST a PNG or JPEG: the pixels that a network sees, `{"instances": [[[...]]]}`, as the endpoint makes them."""
-    context = SimpleNamespace(request_content_type=request.headers.get("content-type", ""))
+    """POST a picture: what a network sees of it, as the endpoint would say, where no endpoint does."""
+    as_is = AS_IS in request.headers.get(ATTRIBUTES, "").split(",")
     try:
         _require_own_page(request)
         body = await read(request, bodies.MAX_BYTES)
-        pixels = await asyncio.to_thread(inference.input_handler, io.BytesIO(body), context)
+        seen = await asyncio.to_thread(inference.see, body, as_is=as_is)
     except AwsError as error:
         return _refusal(error)
     except inference.BadRequestError as error:
         return _refusal(AwsError("BadPicture", str(error), error.status_code))
-    return Response(pixels, headers=HEADERS, media_type="application/json")
+    return JSONResponse({"pixels": seen.pixels.tolist(), "picture": seen.picture}, headers=HEADERS)
 
 
 async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
@@ -154,6 +178,8 @@ async def predict(read: Read, invoke: Invoke, request: Request) -> Response:
         "EndpointName": request.path_params["name"],
         "ContentType": request.headers.get("content-type", ""),
     }
+    if attributes := request.headers.get(ATTRIBUTES):
+        parameters["CustomAttributes"] = attributes
     try:
         _require_own_page(request)
         answer = await invoke(request.app.state.cloud, parameters, await read(request, bodies.MAX_BYTES))

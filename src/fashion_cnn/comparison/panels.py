@@ -88,6 +88,10 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     draw = partial(figures.translation_curves, shifted, names, language)
     yield Panel("translation", "translation", draw, text("translation.alt", facts=facts))
 
+    facts = "; ".join(words.mirrored_classes(comparison, language))
+    draw = partial(figures.mirrored, rows, names, language)
+    yield Panel("mirrored", "mirrored", draw, text("mirrored.alt", network=inline_names["cnn3"], facts=facts))
+
     errors = {names[arm]: row.metrics["test_calibration_error"] for arm, row in rows.items()}
     facts = _facts((name, language.percent(error, 1)) for name, error in errors.items())
     draw = partial(figures.reliability, {arm: row.reliability for arm, row in rows.items()}, names, language)

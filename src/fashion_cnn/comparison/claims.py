@@ -1,4 +1,6 @@
-"""The claims of the notebook's section 5 and one of the study's own, on mirrored images, judged by one rule: verdicts and numbers from the arms' results, no words.
+"""The claims of the notebook's section 5, and the study's own on mirrored images, judged by one rule: no words here.
+
+In are the arms' results, out are verdicts and the numbers that they rest on.
 
 The rule. A claim puts a number on one side of a threshold. It is supported where every interval at hand lies wholly on
 that side, not supported where every interval lies wholly on the other side, and else undecided. The intervals at hand

@@ -88,9 +88,10 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     draw = partial(figures.translation_curves, shifted, names, language)
     yield Panel("translation", "translation", draw, text("translation.alt", facts=facts))
 
-    facts = "; ".join(words.mirrored_classes(comparison, language))
-    draw = partial(figures.mirrored, rows, names, language)
-    yield Panel("mirrored", "mirrored", draw, text("mirrored.alt", network=inline_names["cnn3"], facts=facts))
+    alternative = text(
+        "mirrored.alt", network=inline_names["cnn3"], facts="; ".join(words.mirrored_classes(comparison, language))
+    )
+    yield Panel("mirrored", "mirrored", partial(figures.mirrored, rows, names, language), alternative)
 
     errors = {names[arm]: row.metrics["test_calibration_error"] for arm, row in rows.items()}
     facts = _facts((name, language.percent(error, 1)) for name, error in errors.items())

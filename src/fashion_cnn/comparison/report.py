@@ -97,17 +97,18 @@ def _content(comparison: Comparison, language: Language) -> dict[str, Any]:
         "class_names": CLASS_NAMES,
         "data": comparison.data,
         "settings": flat(comparison.settings),
-        "environments": _shared({names[arm]: row.metrics["environment"] for arm, row in shown.items()}),
+        "environment": _shared({names[arm]: row.metrics["environment"] for arm, row in shown.items()}),
         "digests": comparison.digests,
     }
 
 
-def _shared(environments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each different environment once, under the names of the arms that were trained in it."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
+def _shared(environments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[Any, str]]:
+    """What each part of the environments was: each different value once, with the names of the arms that had it."""
+    parts: dict[str, dict[Any, list[str]]] = {}
     for label, environment in environments.items():
-        groups.setdefault(tuple(environment.items()), []).append(label)
-    return {", ".join(labels): dict(environment) for environment, labels in groups.items()}
+        for name, value in environment.items():
+            parts.setdefault(name, {}).setdefault(value, []).append(label)
+    return {name: {value: ", ".join(had) for value, had in values.items()} for name, values in parts.items()}
 
 
 def inline(svg: str, name: str, alternative: str) -> Markup:

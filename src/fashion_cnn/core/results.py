@@ -21,7 +21,7 @@ class Result(NamedTuple):
     Attributes:
         metrics: names to values: test_accuracy, test_loss, test_calibration_error, those of CURVES at the last epoch,
             parameters, multiply_adds (of one image), receptive_field (pixels on a side), layers (a list of name,
-            parameters, multiply_adds, connections), seeds, kernel (CNNs only), environment (versions, threads, precision, ...).
+            parameters, multiply_adds, connections), seeds, kernel (CNNs only), environment (versions, threads, ...).
         history: each name of CURVES to float64 (seeds, epochs); accuracies are shares, losses are in nats.
         probabilities: float32 (seeds, test images, 10), each row sums to 1.
         labels: uint8 (test images,), the true classes.

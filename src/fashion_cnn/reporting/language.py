@@ -12,7 +12,7 @@ from babel.numbers import format_decimal, format_percent
 
 CATALOGUES: Final = Path(__file__).parent
 MISSING: Final = "–"
-# From how many digits on thousands are grouped: CLDR's minimumGroupingDigits, which Babel does not read, and three more.
+# From how many digits on thousands are grouped: three more than CLDR's minimumGroupingDigits, which Babel ignores.
 GROUPED_FROM: Final = {"en": 4, "es": 5}
 
 

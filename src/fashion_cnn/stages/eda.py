@@ -30,9 +30,7 @@ def main() -> None:
     known = Images(*map(np.concatenate, zip(train, splits["validation"], strict=True)))
     nearest = exploration.nearest(test.images, known.images)
     copies = exploration.copies(known, test, nearest)
-    one_sided = {
-        CLASS_NAMES[label]: round(share, 6) for label, share in exploration.one_sidedness(*train).items()
-    }
+    one_sided = {CLASS_NAMES[label]: round(share, 6) for label, share in exploration.one_sidedness(*train).items()}
     closest = np.argsort(nearest.distances, kind="stable")[:PAIRS_SHOWN]
     twins = nearest.indices[closest]
 

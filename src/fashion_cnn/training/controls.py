@@ -1,4 +1,4 @@
-"""Controls that need the network at hand: what it does with shifted and mirrored images and with those it was trained on."""
+"""Controls that need the network: what it does with shifted and mirrored images, and with those it was trained on."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,6 +1,7 @@
 """Figures of the comparison: results in, a Matplotlib figure out, text in any language."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -160,9 +161,9 @@ def mirrored(rows: Mapping[str, Row], labels: Mapping[str, str], language: Langu
         style = STYLES[arm]
         places = np.arange(CLASSES) + 0.22 * (position - (len(rows) - 1) / 2)
         axes.hlines(places, row.class_mirrored, row.class_accuracy, color=style.color, linewidth=1)
-        looks = {"marker": style.marker, "color": style.color, "linestyle": "", "markersize": 4.5}
-        axes.plot(row.class_mirrored, places, markerfacecolor=PAPER, **looks)
-        axes.plot(row.class_accuracy, places, label=labels[arm], **looks)
+        draw = partial(axes.plot, marker=style.marker, color=style.color, linestyle="", markersize=4.5)
+        draw(row.class_mirrored, places, markerfacecolor=PAPER)
+        draw(row.class_accuracy, places, label=labels[arm])
     axes.set_yticks(range(CLASSES), CLASS_NAMES)
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel=language.text("axes.accuracy"), xlim=(-0.03, 1.03), ylim=(CLASSES - 0.5, -0.5))

@@ -75,8 +75,12 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     cnn, dense = rows["cnn3"], rows["baseline"]
     title = text("confusion_difference.title", first=names["cnn3"], second=names["baseline"])
     draw = partial(figures.confusion_difference, cnn.confusion, dense.confusion, title, language)
-    pair = {"first": inline_names["cnn3"], "second": inline_names["baseline"]}
-    alternative = text("confusion_difference.alt", **pair, facts=_changed_classes(cnn, dense, language))
+    alternative = text(
+        "confusion_difference.alt",
+        first=inline_names["cnn3"],
+        second=inline_names["baseline"],
+        facts=_changed_classes(cnn, dense, language),
+    )
     yield Panel("confusion_difference", "confusion_difference", draw, alternative)
 
     shifted = {arm: result.correct_when_shifted for arm, result in results.items()}

@@ -159,7 +159,7 @@ def test_the_plots_of_dvc_are_drawn_without_network(
     page = folder / "dvc_plots" / "index.html"
     assert "<script src" not in page.read_text(encoding="utf-8")
     browser.open(page)
-    drawn = 'document.querySelectorAll(".vega-embed .marks").length'
+    drawn = 'document.querySelectorAll(".vega-embed svg.marks").length'
     WebDriverWait(browser.driver, 60).until(lambda _: browser.ask(drawn) == len(shown))
     assert browser.ask('performance.getEntriesByType("resource").map((entry) => entry.name)') == []
     assert [entry for entry in browser.driver.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -112,8 +112,7 @@ def train(
     network = _in_float32(build, fitted[0].weights)
     labels = splits["test"].labels
     history = {name: np.array([one.history[name] for one in fitted]) for name in HISTORY.values()}
-    measured = [np.stack(of_seeds) for of_seeds in zip(*(one.measured for one in fitted), strict=True)]
-    probabilities = measured[0]
+    probabilities, on_training, shifted, mirrored = map(np.stack, zip(*(one.measured for one in fitted), strict=True))
     test = [evaluate(of_seed, labels) for of_seed in probabilities]
     metrics = {
         **{f"test_{name}": round(float(np.mean([of_seed[name] for of_seed in test])), DIGITS) for name in test[0]},
@@ -123,7 +122,8 @@ def train(
         "environment": environment | {"precision": fitted[0].precision},
     }
     first_layer = controls.first_layer(network.trainable_weights[0].numpy())
-    return Trained(network, Result(metrics, history, probabilities, labels, *measured[1:], first_layer))
+    result = Result(metrics, history, probabilities, labels, on_training, shifted, mirrored, first_layer)
+    return Trained(network, result)
 
 
 def _fit_seeds(build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train) -> list[Fitted]:

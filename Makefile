@@ -19,10 +19,13 @@ unexport $(filter PYTHON%,$(.VARIABLES))
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: .dvc/config.local .dvc/localcloud-aws-config  ## make the environment and connect this clone to the embedded store
+env: .dvc/config.local .dvc/localcloud-aws-config .dvc/plots.html  ## make the environment and connect this clone to the embedded store
 
 .dvc/config.local .dvc/localcloud-aws-config: $(VENV)/.installed
 	@python -m fashion_cnn.localcloud connect
+
+.dvc/plots.html: $(VENV)/.installed | .dvc/config.local
+	@python -m fashion_cnn.experiments.plots
 
 # Asked each time: a file's date does not tell that the clone was moved, or that PYTHON is another one.
 $(VENV)/.installed: always

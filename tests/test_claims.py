@@ -141,7 +141,10 @@ def test_parameters_are_counted() -> None:
     sharing, total = judged["sharing_reduces_parameters"], judged["fewer_parameters_than_dense"]
     # Unshared, each of 28 by 28 by 32 and 14 by 14 by 64 values has 9 weights an input channel and a bias of its own.
     unshared = 784 * 32 * (9 + 1) + 196 * 64 * (9 * 32 + 1)
-    assert [measure.value for measure in sharing.evidence] == [18_816 - unshared, 18_816, unshared]
+    # Along a side, the 3 taps meet 28 and 14 pixels 28 and 14 times each, but for one at either border.
+    inside = (82**2 + 784) * 32 + (40**2 * 32 + 196) * 64
+    assert [measure.value for measure in sharing.evidence] == [18_816 - unshared, 18_816, unshared, inside]
+    assert inside == 3_529_600
     assert sharing.verdict == "supported"
     assert [measure.value for measure in total.evidence] == [118_464, 220_234, 101_770]
     assert total.verdict == "not_supported"
@@ -149,9 +152,10 @@ def test_parameters_are_counted() -> None:
 
 def test_a_kernel_as_large_as_the_image_shares_nothing() -> None:
     cnn = result(first([1800], IMAGES), 3)
-    one_position = [{"name": "convolution_1", "parameters": 784 * 32 + 32, "multiply_adds": 784 * 32}]
+    counts = dict.fromkeys(("multiply_adds", "connections"), 784 * 32)
+    one_position = [{"name": "convolution_1", "parameters": 784 * 32 + 32, **counts}]
     cnn = cnn._replace(metrics=cnn.metrics | {"layers": one_position})
-    assert claims.convolution_parameters(cnn, [32]) == (25_120, 25_120)
+    assert claims.convolution_parameters(cnn, [32]) == (25_120, 25_120, 25_120)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +178,15 @@ def test_invariance_is_what_four_pixels_of_shift_cost(cost: float, verdict: str)
     claim = judge(result(drawn(0.8, IMAGES, 1)), cnn, cnn)["invariance"]
     assert claim.verdict == verdict
     assert claim.evidence[0].value == pytest.approx(4 * cost, abs=0.02)
+
+
+@pytest.mark.parametrize(("recognised", "verdict"), [(1799, "supported"), (1700, "not_supported"), (1780, "undecided")])
+def test_mirroring_is_judged_by_what_it_costs(recognised: int, verdict: str) -> None:
+    cnn = result(first([1800], IMAGES), 3, mirrored=first([recognised], IMAGES))
+    dense = result(first([1700], IMAGES), mirrored=first([1000], IMAGES))
+    claim = judge(dense, cnn, cnn)["mirroring"]
+    assert claim.verdict == verdict
+    assert [measure.value for measure in claim.evidence] == pytest.approx([(1800 - recognised) / IMAGES, 0.35])
 
 
 @pytest.mark.parametrize(
@@ -253,4 +266,4 @@ def test_the_level_is_shared_by_every_claim_that_intervals_decide() -> None:
     judged = judge(*arms(1700, 1800, 1600))
     counted = {name for name, claim in judged.items() if claim.evidence and claim.evidence[0].estimate is None}
     assert set(claims.FAMILY) == set(judged) - counted - {"sequences_and_graphs"}
-    assert pytest.approx(1 - 0.05 / 7) == claims.CONFIDENCE
+    assert pytest.approx(1 - 0.05 / 8) == claims.CONFIDENCE

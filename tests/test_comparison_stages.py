@@ -86,6 +86,10 @@ def test_every_figure_of_numbers_has_its_table(reports: Path) -> None:
     assert list(by_class) == list(ARMS)
     assert by_class.mean().to_dict() == pytest.approx(accuracy["accuracy"].to_dict())
 
+    mirrored = table("comparison/mirrored")
+    assert list(mirrored) == list(ARMS)
+    assert mirrored.mean().to_dict() == pytest.approx(accuracy["accuracy"].to_dict()), "mirroring changes nothing here"
+
     assert all(list(table(f"comparison/{curve}")) == list(ARMS) for curve in CURVES)
     assert table("comparison/validation_accuracy").loc[2, "cnn3"] == pytest.approx(0.755), "the mean of two seeds"
 

@@ -25,6 +25,16 @@ def test_class_moments_belong_to_their_class() -> None:
     assert np.isnan(mean[0]).all()
 
 
+def test_a_class_is_as_one_sided_as_its_images_that_are_nearer_to_their_mean_than_to_its_mirror_image() -> None:
+    left = np.zeros((28, 28), np.uint8)
+    left[10:20, :9] = 200
+    images = np.stack([left, left, left, left[:, ::-1], left + left[:, ::-1]])
+    assert exploration.one_sidedness(images, np.array([9, 9, 9, 9, 1])) == {1: 0.0, 9: 0.75}
+    mean = images[:4].mean(0)
+    nearer = [np.square(one - mean).sum() < np.square(one - mean[:, ::-1]).sum() for one in images[:4]]
+    assert np.mean(nearer) == 0.75
+
+
 def test_exact_copies_are_found_and_their_labels_compared() -> None:
     images = random_images(5, seed=1)[[0, 1, 2, 0, 3, 1]]
     assert exploration.duplicates_within(images, np.array([5, 6, 7, 5, 8, 9])) == (4, 2)

@@ -14,7 +14,7 @@ from fashion_cnn.core.params import ARMS
 from fashion_cnn.eda import figures as eda_figures
 from fashion_cnn.reporting import style
 from fashion_cnn.reporting.language import Language
-from support.reports import TEST_IMAGES, make_arms, page_of
+from support.reports import TEST_IMAGES, compare_arms, make_arms, page_of
 from support.repository import REPOSITORY
 from support.results import first, result
 
@@ -26,7 +26,7 @@ def test_a_candidate_of_its_own_is_drawn(reports: Path) -> None:
     assert drawn_anew == {
         "learning_candidate_accuracy", "learning_candidate_loss", "confusion_candidate", "filters_candidate",
     }  # fmt: skip
-    for name in ("test_accuracy", "validation_accuracy", "translation", "reliability", "paired_differences"):
+    for name in ("test_accuracy", "validation_loss", "mirrored", "translation", "reliability", "paired_differences"):
         assert "Candidate 7×7" in (reports / f"comparison/{name}.svg").read_text(encoding="utf-8"), name
 
 
@@ -109,6 +109,19 @@ def test_a_translation_curve_is_the_mean_of_four_directions() -> None:
     shifted[:, 0] = True
     (axes,) = figures.translation_curves({"cnn3": shifted}, {"cnn3": "CNN"}, Language.load("en")).axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata(), float), [0.25] * 9)
+
+
+def test_mirrored_images_are_drawn_beside_those_as_they_are_for_each_class() -> None:
+    right, mirrored = first([200], TEST_IMAGES), first([200], TEST_IMAGES)
+    mirrored[:, 9::10] = False
+    rows = compare_arms(make_arms() | {"cnn3": result(right, 3, mirrored=mirrored)}).shown_rows
+    (axes,) = figures.mirrored(rows, dict.fromkeys(rows, "name"), Language.load("en")).axes
+    drawn = [np.asarray(line.get_xdata(), float) for line in axes.lines]
+    empty, filled = drawn[2:4]  # of the second network
+    np.testing.assert_allclose(empty, [1] * 9 + [0])
+    np.testing.assert_allclose(filled, [1] * 10)
+    assert len({line.get_label() for line in axes.lines if not str(line.get_label()).startswith("_")}) == 1
+    assert axes.lines[2].get_markerfacecolor() == style.PAPER
 
 
 def test_the_difference_of_confusion_matrices_is_in_points_of_the_true_class() -> None:

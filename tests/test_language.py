@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.reporting.language import Language, flat
 from support.reports import LANGUAGES, compare_arms, make_arms, make_reports, page_about, page_of, two_seeds
 from support.repository import REPOSITORY
@@ -63,6 +64,8 @@ def test_both_languages_have_the_same_structure_and_every_text_translated(report
 def test_numbers_are_written_as_the_language_does() -> None:
     english, in_spanish = (Language.load(code) for code in LANGUAGES)
     assert (english.integer(10_000), in_spanish.integer(10_000)) == ("10,000", "10.000")
+    assert (english.integer(9_999.4), in_spanish.integer(9_999.4)) == ("9,999", "9999")
+    assert (in_spanish.integer(9_999.6), in_spanish.decimal(-1_234.5, 1)) == ("10.000", "−1234,5")
     assert (english.decimal(0.9114, 4), in_spanish.decimal(0.9114, 4)) == ("0.9114", "0,9114")
     assert (english.percent(0.9114, 1), in_spanish.percent(0.9114, 1)) == ("91.1%", "91,1\N{NO-BREAK SPACE}%")
     assert (english.points(-0.0334), in_spanish.points(0.0334)) == ("−3.34", "+3,34")
@@ -70,8 +73,15 @@ def test_numbers_are_written_as_the_language_does() -> None:
     assert english.percent(float("nan")) == "–"
 
 
-def test_class_names_stay_as_the_data_set_has_them(spanish: Path) -> None:
-    assert '<th scope="row" lang="en">Ankle boot</th>' in page_of(spanish)
+def test_class_names_stay_as_the_data_set_has_them_and_are_explained_once(spanish: Path) -> None:
+    page = page_of(spanish)
+    assert '<th scope="row" lang="en">Ankle boot</th>' in page
+    for name in CLASS_NAMES:
+        assert len(re.findall(rf"{name} \([a-zíó ]+\)", page)) == 1, name
+
+
+def test_a_network_s_confidence_and_accuracy_have_one_word_each_in_spanish() -> None:
+    assert not [text for text in Language.load("es").texts.values() if re.search(r"\bsegur|\bacierto\b", text)]
 
 
 def test_the_catalogues_are_valid_and_say_no_more_than_text() -> None:

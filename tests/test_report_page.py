@@ -1,17 +1,23 @@
 """The report in a real browser: accessible, without errors, on a desk and on a phone, light, dark and printed."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from fashion_cnn.core.results import Result
+from fashion_cnn.experiments import plots
 from support.browser import chromium, emulate, violations
 from support.reports import LANGUAGES, make_reports
+from support.repository import REPOSITORY
 from support.results import drawn, result
 
 DESK, PHONE, NARROWEST = 1280, 390, 320
@@ -137,6 +143,26 @@ def test_a_link_of_the_contents_leads_to_its_section(browser: Browser, pages: di
     browser.driver.find_element(By.CSS_SELECTOR, 'nav a[href="#method"]').send_keys(Keys.ENTER)
     top = browser.ask('document.getElementById("method").getBoundingClientRect().top')
     assert 0 <= top < 900
+
+
+def test_the_plots_of_dvc_are_drawn_without_network(
+    browser: Browser, pages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pages["en"].parents[1]
+    monkeypatch.chdir(folder)
+    described = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": described["plots"]}), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], check=True)
+    plots.main()
+    shown = ["translation", "confusion", "class_accuracy_mirrored_cnn3"]  # one of each of DVC's templates
+    subprocess.run([sys.executable, "-m", "dvc", "plots", "show", "--quiet", *shown], check=True)
+    page = folder / "dvc_plots" / "index.html"
+    assert "<script src" not in page.read_text(encoding="utf-8")
+    browser.open(page)
+    drawn = 'document.querySelectorAll(".vega-embed svg.marks").length'
+    WebDriverWait(browser.driver, 60).until(lambda _: browser.ask(drawn) == len(shown))
+    assert browser.ask('performance.getEntriesByType("resource").map((entry) => entry.name)') == []
+    assert [entry for entry in browser.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_print_is_dark_on_white_and_without_the_contents(browser: Browser, pages: dict[str, Path]) -> None:

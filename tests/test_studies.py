@@ -313,7 +313,13 @@ def test_the_study_of_claims_decides_every_claim_that_data_can_decide(committed:
         right = drawn(share, 10_000, kernel or 0, 5)
         shifted = np.repeat(np.repeat(right[:, None, None, :2000], 4, 1), 9, 2)
         shifted[:, :, 1:] &= np.random.default_rng(1).random(2000) < kept
-        return result(right, kernel, on_training=drawn(on_training, 10_000, 50 + (kernel or 0), 5), shifted=shifted)
+        return result(
+            right,
+            kernel,
+            on_training=drawn(on_training, 10_000, 50 + (kernel or 0), 5),
+            shifted=shifted,
+            mirrored=right & drawn(kept, 10_000, 99, 5),
+        )
 
     usual = {
         "baseline": arm(0.87, None, on_training=0.99, kept=0.5),

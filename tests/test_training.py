@@ -128,7 +128,7 @@ def test_the_first_seed_is_the_same_each_time_and_however_many_follow(settings: 
         fitting.save_network(network, tmp_path / f"{seeds}.keras")
         found.append(trained)
     assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "2.keras").read_bytes()
-    for name in ("probabilities", "correct_on_training", "correct_when_shifted"):
+    for name in ("probabilities", "correct_on_training", "correct_when_shifted", "answers_when_mirrored"):
         np.testing.assert_array_equal(getattr(found[0], name)[0], getattr(found[1], name)[0])
     for name in results.CURVES:
         np.testing.assert_array_equal(found[0].history[name][0], found[1].history[name][0])
@@ -154,6 +154,9 @@ def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
     np.testing.assert_array_equal(result.correct_on_training[0], correct("train", SPLITS["train"].images))
     np.testing.assert_array_equal(
         result.correct_when_shifted[0, 2, 5], correct("test", controls.shift(SPLITS["test"].images, -5, 0))
+    )
+    np.testing.assert_array_equal(
+        result.correct_when_mirrored[0], correct("test", np.flip(SPLITS["test"].images, axis=2))
     )
     np.testing.assert_array_equal(result.first_layer[7], network.get_layer("convolution_1").kernel[:, :, 0, 7])
 
@@ -231,14 +234,27 @@ def test_a_network_is_described_by_what_it_costs_and_sees(
     assert described["multiply_adds"] == multiply_adds
     # By hand: convolution k, pooling +1, convolution +2 (k - 1), pooling +2.
     assert described["receptive_field"] == field
-    # Seen: which pixels change a value that enters the first dense layer.
-    inside = keras.Model(network.inputs, network.get_layer("pooling_2").output)
-    image = np.full((1, 28, 28), 128, np.uint8)
-    pixels = np.repeat(image, 784, axis=0)
-    pixels.reshape(784, 784)[np.arange(784), np.arange(784)] = 255
-    changed = np.abs(inside.predict(pixels, verbose=0) - inside.predict(image, verbose=0))[:, 3, 3].max(-1) > 1e-5
-    rows, columns = np.nonzero(changed.reshape(28, 28))
-    assert field - 2 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= field  # pooling may choose other pixels at its edge
+    # Seen: which single bright pixels reach a value that enters the first dense layer, where every weight is 1.
+    network.set_weights([np.full(one.shape, one.ndim > 1, np.float32) for one in network.get_weights()])
+    pixels = (255 * np.eye(784, dtype=np.uint8)).reshape(784, 28, 28)
+    for layer, seen in (("convolution_2", field - 2), ("pooling_2", field)):
+        inside = keras.Model(network.inputs, network.get_layer(layer).output)
+        reached = inside.predict(pixels, batch_size=784, verbose=0)
+        rows, columns = np.nonzero(reached[:, reached.shape[1] // 2, reached.shape[2] // 2, 0].reshape(28, 28))
+        assert np.ptp(rows) + 1 == np.ptp(columns) + 1 == seen, layer
+
+
+@pytest.mark.parametrize("changes", [{}, {"stride": 2}, {"padding": "valid"}])
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_connections_are_counted_without_those_to_padding(settings: Params, kernel: int, changes: dict) -> None:
+    network = architectures.cnn(settings.cnn.model_copy(update={"filters": [4, 6], **changes}), kernel)
+    for described in architectures.describe(network)["layers"][:2]:
+        layer = network.get_layer(described["name"])
+        counting = layer.__class__.from_config(
+            layer.get_config() | {"kernel_initializer": "ones", "activation": None, "name": None}
+        )
+        # With every weight and every pixel 1, padding is 0: each value is the number of its connections.
+        assert described["connections"] == counting(np.ones((1, *layer.input.shape[1:]))).numpy().sum(), layer.name
 
 
 def test_the_dense_network_sees_the_whole_image(settings: Params) -> None:

@@ -22,8 +22,8 @@ SETTINGS: dict[str, Any] = {
     "kernel": 3,
     "data": {"validation_fraction": 0.2, "limit": None, "permute_pixels": False},
     "train": {"seeds": 1, "epochs": 3},
-    "baseline": {"units": 128},
-    "cnn": {"filters": [32, 64]},
+    "baseline": {"units": 128, "dropout": 0.2},
+    "cnn": {"filters": [32, 64], "stride": 1, "pool": 2, "units": 64, "dropout": 0.3},
     "arms": {"cnn3": {"kernel": 3}, "cnn5": {"kernel": 5}},
 }
 
@@ -41,16 +41,16 @@ def drawn(share: float, images: int, seed: int, seeds: int = 1) -> NDArray[np.bo
 def layers(kernel: int | None) -> list[dict[str, Any]]:
     """What each layer of the default networks has."""
     if kernel is None:
-        sizes = [("dense", 100_480, 100_352), ("probabilities", 1_290, 1_280)]
+        sizes = [("dense", 100_480, 100_352, 100_352), ("probabilities", 1_290, 1_280, 1_280)]
     else:
-        weights = kernel * kernel * 32
+        weights, taps = kernel * kernel * 32, [size * kernel - kernel // 2 * (kernel // 2 + 1) for size in (28, 14)]
         sizes = [
-            ("convolution_1", weights + 32, 784 * weights),
-            ("convolution_2", 64 * weights + 64, 196 * 64 * weights),
-            ("dense", 200_768, 200_704),
-            ("probabilities", 650, 640),
+            ("convolution_1", weights + 32, 784 * weights, 32 * taps[0] ** 2),
+            ("convolution_2", 64 * weights + 64, 196 * 64 * weights, 32 * 64 * taps[1] ** 2),
+            ("dense", 200_768, 200_704, 200_704),
+            ("probabilities", 650, 640, 640),
         ]
-    return [dict(zip(("name", "parameters", "multiply_adds"), size, strict=True)) for size in sizes]
+    return [dict(zip(("name", "parameters", "multiply_adds", "connections"), size, strict=True)) for size in sizes]
 
 
 def result(
@@ -60,6 +60,7 @@ def result(
     labels: NDArray[np.uint8] | None = None,
     on_training: NDArray[np.bool_] | None = None,
     shifted: NDArray[np.bool_] | None = None,
+    mirrored: NDArray[np.bool_] | None = None,
     environment: dict[str, Any] = ENVIRONMENT,
 ) -> Result:
     """One arm that is right where told, and else takes an image for the next class.
@@ -70,11 +71,16 @@ def result(
         labels: (n,); by default every class in turn.
         on_training: (seeds, m); by default as on the test images.
         shifted: (seeds, 4, 9, k); by default shifts change nothing.
+        mirrored: (seeds, n); by default mirroring changes nothing.
         environment: that it was trained in.
     """
     seeds, images = right.shape
     labels = (np.arange(images) % 10).astype(np.uint8) if labels is None else labels
-    probabilities = (0.9 * np.eye(10) + 0.01).astype(np.float32)[np.where(right, labels, (labels + 1) % 10)]
+
+    def answers(correct: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return np.where(correct, labels, (labels + 1) % 10).astype(np.uint8)
+
+    probabilities = (0.9 * np.eye(10) + 0.01).astype(np.float32)[answers(right)]
     evaluated = [evaluate(of_seed, labels) for of_seed in probabilities]
     parts = layers(kernel)
     epochs = np.arange(1, 4) + np.zeros((seeds, 1))
@@ -98,5 +104,6 @@ def result(
         labels,
         right if on_training is None else on_training,
         np.broadcast_to(right[:, None, None], (seeds, 4, 9, images)).copy() if shifted is None else shifted,
+        answers(right if mirrored is None else mirrored),
         weights.astype(np.float32),
     )

@@ -42,6 +42,7 @@ class Row(NamedTuple):
         interval: of the accuracy of one training, over the drawing of test images (Wilson, 95%).
         variation: of the accuracy of one training, with the seed and with the test images.
         class_accuracy: share of each class's test images that is recognised, (10,).
+        class_mirrored: the same of their mirror images.
         confusion: test images of all seeds, by true class (rows) and predicted class, (10, 10).
         reliability: what predictions claim and hold, by confidence.
         metrics: the arm's, as in `Result`.
@@ -53,6 +54,7 @@ class Row(NamedTuple):
     interval: Interval
     variation: Variation
     class_accuracy: NDArray[np.float64]
+    class_mirrored: NDArray[np.float64]
     confusion: NDArray[np.int64]
     reliability: Reliability
     metrics: Mapping[str, Any]
@@ -145,7 +147,8 @@ def _row(result: Result) -> Row:
         float(right.mean()),
         statistics.wilson(round(right.sum() / len(right)), right.shape[1]),
         statistics.variation(right),
-        statistics.class_accuracy(result.probabilities, result.labels),
+        statistics.class_accuracy(right, result.labels),
+        statistics.class_accuracy(result.correct_when_mirrored, result.labels),
         statistics.confusion_matrix(result.labels, result.probabilities.argmax(-1)),
         statistics.reliability(result.probabilities, result.labels),
         result.metrics,

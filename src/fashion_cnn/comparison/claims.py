@@ -1,4 +1,6 @@
-"""The claims of the notebook's section 5, judged by one rule: verdicts and numbers from the arms' results, no words.
+"""The claims of the notebook's section 5, and the study's own on mirrored images, judged by one rule: no words here.
+
+In are the arms' results, out are verdicts and the numbers that they rest on.
 
 The rule. A claim puts a number on one side of a threshold. It is supported where every interval at hand lies wholly on
 that side, not supported where every interval lies wholly on the other side, and else undecided. The intervals at hand
@@ -25,6 +27,7 @@ FAMILY: Final = (
     "generalization",
     "locality",
     "invariance",
+    "mirroring",
     "tolerance",
     "kernel",
 )
@@ -133,7 +136,7 @@ def judge(
         return _measure("accuracy_difference", (first, second), differences[first, second].estimate)
 
     cnn, dense = arms["cnn3"], arms["baseline"]
-    shared, unshared = convolution_parameters(cnn, settings["cnn"]["filters"])
+    shared, unshared, connected = convolution_parameters(cnn, settings["cnn"]["filters"])
     parameters = {arm: arms[arm].metrics["parameters"] for arm in ("cnn3", "baseline")}
     permuted, pointwise = settings["data"]["permute_pixels"], arms["candidate"].metrics["kernel"] == 1
     runs, narrower = _deciding_runs(permuted, pointwise), _narrowing_parameter(settings)
@@ -153,6 +156,7 @@ def judge(
             Measure("sharing_difference", ("cnn3",), shared - unshared),
             Measure("shared_parameters", ("cnn3",), shared),
             Measure("unshared_parameters", ("cnn3",), unshared),
+            *([Measure("unshared_parameters_inside", ("cnn3",), connected)] if connected < unshared else []),
         ),
         claim(
             "fewer_parameters_than_dense",
@@ -174,6 +178,13 @@ def judge(
         ),
         claim("locality", "bias", below(0), *([ahead("candidate", "cnn3")] if pointwise else [])),
         claim("invariance", "bias", below(INVARIANT), _measure("shift_cost", ("cnn3",), shift_cost(cnn))),
+        claim(
+            "mirroring",
+            "bias",
+            below(INVARIANT),
+            _measure("mirror_cost", ("cnn3",), mirror_cost(cnn)),
+            Measure("mirror_cost", ("baseline",), mirror_cost(dense).value),
+        ),
         claim(
             "tolerance",
             "bias",
@@ -239,6 +250,11 @@ def shift_cost(result: Result) -> Estimate:
     return statistics.estimate(correct[:, 0] - correct[:, SHIFT], CONFIDENCE)
 
 
+def mirror_cost(result: Result) -> Estimate:
+    """By how much an arm's accuracy falls when left and right of the images are exchanged."""
+    return statistics.estimate(result.correct.astype(np.float64) - result.correct_when_mirrored, CONFIDENCE)
+
+
 def shift_cost_difference(first: Result, second: Result) -> Estimate:
     """What shifts cost the first arm's accuracy minus what they cost the second's, mean over all that are measured."""
 
@@ -249,10 +265,11 @@ def shift_cost_difference(first: Result, second: Result) -> Estimate:
     return statistics.estimate(costs(first) - costs(second), CONFIDENCE, largest=2)
 
 
-def convolution_parameters(result: Result, filters: Sequence[int]) -> tuple[int, int]:
+def convolution_parameters(result: Result, filters: Sequence[int]) -> tuple[int, int, int]:
     """Parameters of the convolution layers as they are, and of layers of the same connections without shared weights.
 
     Without sharing, each position of a filter has weights of its own: one for each of its multiplications, and a bias.
+    The last number leaves out the weights that lie on the padding, which is always 0.
 
     Args:
         result: a CNN's.
@@ -260,8 +277,9 @@ def convolution_parameters(result: Result, filters: Sequence[int]) -> tuple[int,
     """
     layers = [layer for layer in result.metrics["layers"] if layer["name"].startswith("convolution")]
     shared = sum(layer["parameters"] for layer in layers)
-    unshared = 0
+    unshared = connected = 0
     for layer, count in zip(layers, filters, strict=True):
         positions = layer["multiply_adds"] // (layer["parameters"] - count)
         unshared += layer["multiply_adds"] + positions * count
-    return shared, unshared
+        connected += layer["connections"] + positions * count
+    return shared, unshared, connected

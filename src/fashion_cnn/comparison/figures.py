@@ -1,6 +1,7 @@
 """Figures of the comparison: results in, a Matplotlib figure out, text in any language."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from fashion_cnn.comparison.arms import Disagreement, Row
 from fashion_cnn.comparison.statistics import PairedDifference, Reliability
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES
 from fashion_cnn.reporting.language import Language
-from fashion_cnn.reporting.style import INK, STYLES, WIDTH, Style, format_ticks, show_image, single_axes
+from fashion_cnn.reporting.style import INK, PAPER, STYLES, WIDTH, Style, format_ticks, show_image, single_axes
 
 RARE: Final = 0.001  # the share of predictions below which a bin of confidence is not drawn
 FILTERS_SHOWN: Final = 64
@@ -150,6 +151,25 @@ def translation_curves(
     axes.legend()
     axes.grid(axis="y")
     format_ticks(axes, "y", language, percent=True)
+    return figure
+
+
+def mirrored(rows: Mapping[str, Row], labels: Mapping[str, str], language: Language) -> Figure:
+    """Accuracy of each class as it is, a filled marker, and mirrored, an empty one; a line joins them."""
+    figure, axes = single_axes(5)
+    for position, (arm, row) in enumerate(rows.items()):
+        style = STYLES[arm]
+        places = np.arange(CLASSES) + 0.22 * (position - (len(rows) - 1) / 2)
+        axes.hlines(places, row.class_mirrored, row.class_accuracy, color=style.color, linewidth=1)
+        draw = partial(axes.plot, marker=style.marker, color=style.color, linestyle="", markersize=4.5)
+        draw(row.class_mirrored, places, markerfacecolor=PAPER)
+        draw(row.class_accuracy, places, label=labels[arm])
+    axes.set_yticks(range(CLASSES), CLASS_NAMES)
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel=language.text("axes.accuracy"), xlim=(-0.03, 1.03), ylim=(CLASSES - 0.5, -0.5))
+    axes.grid(axis="x")
+    format_ticks(axes, "x", language, percent=True)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 

@@ -75,8 +75,12 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     cnn, dense = rows["cnn3"], rows["baseline"]
     title = text("confusion_difference.title", first=names["cnn3"], second=names["baseline"])
     draw = partial(figures.confusion_difference, cnn.confusion, dense.confusion, title, language)
-    pair = {"first": inline_names["cnn3"], "second": inline_names["baseline"]}
-    alternative = text("confusion_difference.alt", **pair, facts=_changed_classes(cnn, dense, language))
+    alternative = text(
+        "confusion_difference.alt",
+        first=inline_names["cnn3"],
+        second=inline_names["baseline"],
+        facts=_changed_classes(cnn, dense, language),
+    )
     yield Panel("confusion_difference", "confusion_difference", draw, alternative)
 
     shifted = {arm: result.correct_when_shifted for arm, result in results.items()}
@@ -87,6 +91,11 @@ def panels(comparison: Comparison, language: Language) -> Iterator[Panel]:
     )
     draw = partial(figures.translation_curves, shifted, names, language)
     yield Panel("translation", "translation", draw, text("translation.alt", facts=facts))
+
+    alternative = text(
+        "mirrored.alt", network=inline_names["cnn3"], facts="; ".join(words.mirrored_classes(comparison, language))
+    )
+    yield Panel("mirrored", "mirrored", partial(figures.mirrored, rows, names, language), alternative)
 
     errors = {names[arm]: row.metrics["test_calibration_error"] for arm, row in rows.items()}
     facts = _facts((name, language.percent(error, 1)) for name, error in errors.items())

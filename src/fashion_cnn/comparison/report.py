@@ -37,7 +37,11 @@ def html(comparison: Comparison, language: Language, panels: Iterable[Panel], fo
     for panel in panels:
         svg = ((folder if panel.draw else eda_folder) / f"{panel.name}.svg").read_text(encoding="utf-8")
         groups.setdefault(panel.group, []).append(inline(svg, panel.name, panel.alternative))
-    content = _content(comparison, language) | {"panels": groups, "eda_figures": EDA_FIGURES}
+    content = _content(comparison, language) | {
+        "panels": groups,
+        "eda_figures": EDA_FIGURES,
+        "one_sidedness": words.one_sidedness(comparison, language),
+    }
     return _environment().get_template("report.html.jinja").render(content)
 
 
@@ -71,17 +75,18 @@ def _content(comparison: Comparison, language: Language) -> dict[str, Any]:
         "names": names,
         "inline_names": inline_names,
         "answer": words.answer(comparison, language),
+        "cost": words.cost(comparison, language),
         "caution": words.caution(comparison, language),
         "permuted": comparison.settings["data"]["permute_pixels"],
         "seeds": len(comparison.arms["cnn3"].probabilities),
         "rows": shown,
         "networks": [names[arm] for arm in shown],
-        # The dense network's are among them.
-        "layers": [layer["name"] for layer in comparison.arms["cnn3"].metrics["layers"]],
+        "architectures": {arm: words.architecture(row, comparison.settings, language) for arm, row in shown.items()},
+        "mirrored": {arm: result.correct_when_mirrored.mean() for arm, result in comparison.arms.items()},
+        "mirrored_classes": words.mirrored_classes(comparison, language),
         "on_training": {arm: result.correct_on_training.mean() for arm, result in comparison.arms.items()},
         "same_as": comparison.same_as,
         "kernel_size": words.kernel_size,
-        "layer_name": partial(_layer_name, language=language),
         "claims": judged,
         "topics": list(dict.fromkeys(claim.topic for claim in judged)),
         "verdicts": {
@@ -92,23 +97,18 @@ def _content(comparison: Comparison, language: Language) -> dict[str, Any]:
         "class_names": CLASS_NAMES,
         "data": comparison.data,
         "settings": flat(comparison.settings),
-        "environments": _shared({names[arm]: row.metrics["environment"] for arm, row in shown.items()}),
+        "environment": _shared({names[arm]: row.metrics["environment"] for arm, row in shown.items()}),
         "digests": comparison.digests,
     }
 
 
-def _layer_name(layer: str, language: Language) -> str:
-    """A layer's name for people: dense, probabilities or convolution_1, convolution_2, ..."""
-    name, _, number = layer.partition("_")
-    return language.text(f"layers.{name}", number=number)
-
-
-def _shared(environments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each different environment once, under the names of the arms that were trained in it."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
+def _shared(environments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[Any, str]]:
+    """What each part of the environments was: each different value once, with the names of the arms that had it."""
+    parts: dict[str, dict[Any, list[str]]] = {}
     for label, environment in environments.items():
-        groups.setdefault(tuple(environment.items()), []).append(label)
-    return {", ".join(labels): dict(environment) for environment, labels in groups.items()}
+        for name, value in environment.items():
+            parts.setdefault(name, {}).setdefault(value, []).append(label)
+    return {name: {value: ", ".join(had) for value, had in values.items()} for name, values in parts.items()}
 
 
 def inline(svg: str, name: str, alternative: str) -> Markup:

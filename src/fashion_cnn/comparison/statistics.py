@@ -31,14 +31,14 @@ def confusion_matrix(actual: NDArray[np.integer], predicted: NDArray[np.integer]
     return np.bincount(cells.ravel(), minlength=CLASSES * CLASSES).reshape(CLASSES, CLASSES)
 
 
-def class_accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+def class_accuracy(correct: NDArray[np.bool_], labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """Share of each class's images that are recognised, its recall: (10,), nan for a class without images.
 
     Args:
-        probabilities: (seeds, n, 10); the share is the mean over seeds.
+        correct: whether each is, (seeds, n); the share is the mean over seeds.
         labels: (n,) from 0 to 9.
     """
-    return _group_means(labels, (probabilities.argmax(-1) == labels).mean(0), CLASSES)
+    return _group_means(labels, correct.mean(0), CLASSES)
 
 
 class Reliability(NamedTuple):

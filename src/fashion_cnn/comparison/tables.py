@@ -31,6 +31,7 @@ def tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
             for (first, second), (found, *_) in comparison.shown_differences.items()
         ],
         "class_accuracy": {"class": names} | {arm: row.class_accuracy for arm, row in rows.items()},
+        "mirrored": {"class": names} | {arm: row.class_mirrored for arm, row in rows.items()},
         "translation": {"shift": range(LARGEST_SHIFT + 1)}
         | {arm: by_direction.mean(0) for arm, by_direction in shifted.items()}
         | {f"{arm}_{name}": one for arm, each in shifted.items() for name, one in zip(SHIFTS, each, strict=True)},

@@ -1,13 +1,18 @@
 """The comparison in words: names, the answer, cautions and judged claims, in either language."""
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from fashion_cnn.comparison import arms, claims, figures, statistics
 from fashion_cnn.comparison.arms import Comparison, Row
 from fashion_cnn.comparison.claims import Claim, Measure
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES, CLASSES, IMAGE_SIZE
+from fashion_cnn.core.params import FIXED_ARMS
 from fashion_cnn.reporting.language import Language
 
+ONE_SIDED_CLASSES: Final = 3  # those that are named: the data set's shoes
 FEW_IMAGES: Final = 2000  # below, a difference of a point is within the interval of any two networks
 
 
@@ -46,12 +51,83 @@ def answer(comparison: Comparison, language: Language) -> str:
     )
 
 
+def cost(comparison: Comparison, language: Language) -> str:
+    """Say what the convolutions cost: how many times the dense network's parameters and multiply-adds."""
+
+    def times(arm: str, count: str) -> str:
+        ratio = comparison.rows[arm].metrics[count] / comparison.rows["baseline"].metrics[count]
+        return language.decimal(ratio, 1 if ratio < 10 else 0)
+
+    ratios = {f"{arm}_{count}": times(arm, count) for arm in FIXED_ARMS for count in ("parameters", "multiply_adds")}
+    sizes = {f"{arm}_size": kernel_size(comparison.rows[arm].kernel) for arm in FIXED_ARMS}
+    return language.text("answer.cost", **ratios, **sizes)
+
+
 def caution(comparison: Comparison, language: Language) -> str:
     """Say what these numbers can't show, in words that fit the number of seeds and of images."""
     constant = constants(comparison, language)
     seeds, images = comparison.arms["cnn3"].probabilities.shape[:2]
     text = language.text("caution.one_seed" if seeds == 1 else "caution.several", **constant)
     return f"{text} {language.text('caution.small', **constant)}" if images < FEW_IMAGES else text
+
+
+class Step(NamedTuple):
+    """A layer in words: its kind, and what there is to say of it."""
+
+    kind: str
+    details: Sequence[str]
+
+
+def architecture(row: Row, settings: Mapping[str, Any], language: Language) -> list[Step]:
+    """The layers of a network in the order in which an image passes through them."""
+    size, shared = kernel_size(row.kernel), settings["cnn"]
+    dense = settings["cnn" if row.kernel else "baseline"]
+    lines = [[language.text("layers.image", size=kernel_size(IMAGE_SIZE))]]
+    for layer in row.metrics["layers"]:
+        name, _, number = layer["name"].partition("_")
+        values = {
+            "filters": language.integer(shared["filters"][int(number) - 1]) if number else "",
+            "units": language.integer(dense["units"]),
+            "dropout": language.percent(dense["dropout"]),
+            "classes": language.integer(CLASSES),
+        }
+        costs = [
+            language.text(f"layers.{count}", count=language.integer(layer[count]))
+            for count in ("parameters", "multiply_adds")
+        ]
+        lines.append([language.text(f"layers.{name}", size=size, **values), *costs])
+        if number:
+            lines.append([language.text("layers.pooling", size=kernel_size(shared["pool"]))])
+    return [Step(kind, details) for kind, *details in ("\n".join(of_a_layer).split("\n") for of_a_layer in lines)]
+
+
+def mirrored_classes(comparison: Comparison, language: Language) -> list[str]:
+    """The classes that mirroring costs the 3×3 network most, and what their mirror images are mistaken for."""
+    row, result = comparison.rows["cnn3"], comparison.arms["cnn3"]
+    answers = statistics.confusion_matrix(result.labels, result.answers_when_mirrored)
+    np.fill_diagonal(answers, 0)
+    lost = np.nan_to_num(row.class_accuracy - row.class_mirrored)
+    return [
+        language.text(
+            "mirroring.of_class",
+            name=CLASS_NAMES[at],
+            before=language.percent(row.class_accuracy[at], 1),
+            after=language.percent(row.class_mirrored[at], 1),
+            wrong=CLASS_NAMES[answers[at].argmax()],
+        )
+        for at in np.argsort(-lost, kind="stable")[:ONE_SIDED_CLASSES]
+    ]
+
+
+def one_sidedness(comparison: Comparison, language: Language) -> str:
+    """Say how one-sided the training images of the most one-sided classes are."""
+    shares = sorted(comparison.data["one_sided"].items(), key=lambda item: -item[1])
+    most, others = shares[:ONE_SIDED_CLASSES], shares[ONE_SIDED_CLASSES:]
+    return language.text(
+        "mirroring.one_sided",
+        facts=", ".join(f"{name} {language.percent(share, 1)}" for name, share in most),
+        others=language.percent(max((share for _, share in others), default=0.0), 1),
+    )
 
 
 def constants(comparison: Comparison, language: Language) -> dict[str, str]:
@@ -123,7 +199,11 @@ def _measured(measure: Measure, names: Mapping[str, str], constant: Mapping[str,
         return f"{what}: {number}"
     found = [("test", measure.estimate.test_interval), ("seeds", measure.estimate.seed_interval)]
     intervals = [
-        language.text(f"measures.{kind}", low=language.points(interval.low), high=language.points(interval.high))
+        language.text(
+            f"measures.{kind}",
+            low=language.points(interval.low, signed=signed),
+            high=language.points(interval.high, signed=signed),
+        )
         for kind, interval in found
         if interval
     ]

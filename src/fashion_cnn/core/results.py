@@ -21,13 +21,15 @@ class Result(NamedTuple):
     Attributes:
         metrics: names to values: test_accuracy, test_loss, test_calibration_error, those of CURVES at the last epoch,
             parameters, multiply_adds (of one image), receptive_field (pixels on a side), layers (a list of name,
-            parameters, multiply_adds), seeds, kernel (CNNs only), environment (versions, threads, precision, ...).
+            parameters, multiply_adds, connections), seeds, kernel (CNNs only), environment (versions, threads, ...).
         history: each name of CURVES to float64 (seeds, epochs); accuracies are shares, losses are in nats.
         probabilities: float32 (seeds, test images, 10), each row sums to 1.
         labels: uint8 (test images,), the true classes.
         correct_on_training: bool (seeds, m): whether the first m training images are recognised, without dropout.
         correct_when_shifted: bool (seeds, 4, 9, k): the same for the first k test images, shifted to the left, right,
             up and down by 0 to 8 pixels.
+        answers_when_mirrored: uint8 (seeds, test images): the class that each test image is taken for when left and
+            right are exchanged.
         first_layer: float32 (filters, kernel, kernel), or (units, 28, 28) for a dense network: the weights of the
             first layer that has any, of the first seed's network.
     """
@@ -38,12 +40,18 @@ class Result(NamedTuple):
     labels: NDArray[np.uint8]
     correct_on_training: NDArray[np.bool_]
     correct_when_shifted: NDArray[np.bool_]
+    answers_when_mirrored: NDArray[np.uint8]
     first_layer: NDArray[np.float32]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each network recognises each test image: (seeds, test images)."""
         return self.probabilities.argmax(-1) == self.labels
+
+    @property
+    def correct_when_mirrored(self) -> NDArray[np.bool_]:
+        """Whether each network recognises each test image when it is mirrored: (seeds, test images)."""
+        return self.answers_when_mirrored == self.labels
 
 
 ARRAYS: Final = Result._fields[2:]

@@ -43,7 +43,11 @@ def connect(region: str, process: list[str], endpoints: dict[str, str]) -> None:
         _enter_startup()
         # In the bytes of the system, because botocore reads it in the locale's encoding, whichever that is by then.
         AWS_CONFIG.write_bytes(os.fsencode(aws_config_text(region, process, endpoints)))
-        _modify_remote(options)
+        configure(*(["remote", "modify", "--local", REMOTE, *option] for option in options.items()))
+    except UserError as error:
+        raise UserError(
+            f"{error}; so this clone is not connected; .dvc/config must name the remote {REMOTE!r}"
+        ) from None
     except OSError as error:
         raise UserError(
             f"{error.filename}: can't be written ({error.strerror}), so this clone is not connected"
@@ -60,8 +64,12 @@ def _enter_startup() -> None:
         partial.replace(path)
 
 
-def _modify_remote(options: dict[str, str]) -> None:
-    """Have DVC write options into .dvc/config.local: into a copy, because it empties a file that it fails to write."""
+def configure(*commands: list[str]) -> None:
+    """Have DVC's commands write .dvc/config.local: into a copy, because DVC empties a file that it fails to write.
+
+    Raises:
+        UserError: one of them failed; the file is as it was.
+    """
     local = AWS_CONFIG.with_name("config.local")
     with tempfile.TemporaryDirectory(dir=local.parent) as folder:
         copy = Path(folder, local)
@@ -70,12 +78,9 @@ def _modify_remote(options: dict[str, str]) -> None:
             if path.exists():
                 shutil.copy(path, copy.with_name(path.name))
         try:
-            _dvc(*(["remote", "modify", "--local", REMOTE, *option] for option in options.items()), folder=folder)
+            _dvc(*commands, folder=folder)
         except UserError as error:
-            raise UserError(
-                f"{local}: left as it was, and this clone is not connected: {error}; "
-                f".dvc/config must name the remote {REMOTE!r}, and DVC writes ASCII letters alone"
-            ) from None
+            raise UserError(f"{local}: left as it was: {error}; DVC writes ASCII letters alone") from None
         copy.replace(local)
 
 

@@ -12,6 +12,8 @@ from babel.numbers import format_decimal, format_percent
 
 CATALOGUES: Final = Path(__file__).parent
 MISSING: Final = "–"
+# From how many digits on thousands are grouped: three more than CLDR's minimumGroupingDigits, which Babel ignores.
+GROUPED_FROM: Final = {"en": 4, "es": 5}
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,17 @@ class Language:
         return self.texts[key].format_map(values)
 
     def integer(self, value: float) -> str:
-        """A whole number with its thousands grouped: 10,000 or 10.000."""
-        return self._decimal(value, "#,##0")
+        """A whole number with its thousands grouped: 1,000 or 1000, 10,000 or 10.000."""
+        return self.decimal(value, 0)
 
     def decimal(self, value: float, digits: int, *, signed: bool = False) -> str:
         """A number with so many decimal places: 0.9114 or 0,9114; `signed` writes the plus too."""
+        if isnan(value):
+            return MISSING
         pattern = "#,##0" + (f".{'0' * digits}" if digits else "")
-        return self._decimal(value, f"+{pattern};-{pattern}" if signed else pattern)
+        signed_pattern = f"+{pattern};-{pattern}" if signed else pattern
+        grouped = round(abs(value), digits) >= 10 ** (GROUPED_FROM[self.code] - 1)
+        return _minus(format_decimal(value, signed_pattern, self.locale, group_separator=grouped))
 
     def percent(self, share: float, digits: int = 0) -> str:
         """A share as a percentage: 91.14% or 91,14 %."""
@@ -55,9 +61,6 @@ class Language:
     def points(self, share: float, digits: int = 2, *, signed: bool = True) -> str:
         """A difference of two shares in percentage points, without their name: +3.34 or +3,34."""
         return self.decimal(100 * share, digits, signed=signed)
-
-    def _decimal(self, value: float, pattern: str) -> str:
-        return MISSING if isnan(value) else _minus(format_decimal(value, pattern, self.locale))
 
 
 def _minus(number: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fashion_cnn.core import dataset, params
 from fashion_cnn.core.dataset import SPLITS, Images
+from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.core.outputs import output_folder
 from fashion_cnn.eda import exploration, figures
 from fashion_cnn.reporting import style
@@ -29,6 +30,7 @@ def main() -> None:
     known = Images(*map(np.concatenate, zip(train, splits["validation"], strict=True)))
     nearest = exploration.nearest(test.images, known.images)
     copies = exploration.copies(known, test, nearest)
+    one_sided = {CLASS_NAMES[label]: round(share, 6) for label, share in exploration.one_sidedness(*train).items()}
     closest = np.argsort(nearest.distances, kind="stable")[:PAIRS_SHOWN]
     twins = nearest.indices[closest]
 
@@ -67,7 +69,7 @@ def main() -> None:
     }
     with output_folder("reports/eda") as folder:
         (folder / "metrics.json").write_text(
-            json.dumps(metrics | {"copies": copies}, indent=2) + "\n", encoding="utf-8"
+            json.dumps(metrics | {"copies": copies, "one_sided": one_sided}, indent=2) + "\n", encoding="utf-8"
         )
         for name, table in tables.items():
             table.to_csv(folder / f"{name}.csv", float_format="%.6f")

@@ -80,6 +80,19 @@ def _network(hidden: list[keras.Layer]) -> keras.Model:
     )
 
 
+def _inside(layer: keras.layers.Conv2D) -> int:
+    """The multiply-adds of a convolution whose pixel lies in the image and not in its padding.
+
+    Source of how TensorFlow pads: tensorflow.org/api_docs/python/tf/nn, "Notes on padding".
+    """
+    size, positions = layer.input.shape[1], layer.output.shape[1]
+    kernel, stride = layer.kernel_size[0], layer.strides[0]
+    before = max((positions - 1) * stride + kernel - size, 0) // 2
+    firsts = np.arange(positions) * stride - before
+    along_a_side = int(np.sum((firsts + kernel).clip(max=size) - firsts.clip(min=0)))
+    return along_a_side**2 * int(np.prod(layer.kernel.shape[2:]))
+
+
 def describe(network: keras.Model) -> dict[str, Any]:
     """What a network costs and sees.
 
@@ -88,7 +101,8 @@ def describe(network: keras.Model) -> dict[str, Any]:
         multiply_adds: multiplications, each with its addition, that one image takes in convolutions and dense layers.
         receptive_field: pixels on a side that one value sees which enters the first dense layer; the whole image
             where no convolution comes before it.
-        layers: name, parameters and multiply_adds of each layer that has parameters.
+        layers: name, parameters, multiply_adds and connections of each layer that has parameters; connections are
+            the multiply-adds without those of weights that lie on padding.
 
     Source of the receptive field: Araujo, Norris and Sim 2019, "Computing receptive fields of convolutional neural
     networks", Distill, equation 2.
@@ -107,7 +121,15 @@ def describe(network: keras.Model) -> dict[str, Any]:
         if layer.trainable_weights:
             positions = int(np.prod(layer.output.shape[1:-1]))  # a kernel is applied once at each; a dense layer's once
             multiply_adds = positions * int(np.prod(layer.kernel.shape))
-            described.append({"name": layer.name, "parameters": layer.count_params(), "multiply_adds": multiply_adds})
+            padded = isinstance(layer, layers.Conv2D) and layer.padding == "same"
+            described.append(
+                {
+                    "name": layer.name,
+                    "parameters": layer.count_params(),
+                    "multiply_adds": multiply_adds,
+                    "connections": _inside(layer) if padded else multiply_adds,
+                }
+            )
     return {
         "parameters": network.count_params(),
         "multiply_adds": sum(layer["multiply_adds"] for layer in described),

@@ -1,4 +1,4 @@
-"""Controls that need the network at hand: what it does with shifted images and with those it was trained on."""
+"""Controls that need the network: what it does with shifted and mirrored images, and with those it was trained on."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -42,6 +42,11 @@ def correct_when_shifted(classify: Classify, test: Images) -> NDArray[np.bool_]:
     moves = [(rows * far, columns * far) for rows, columns in SHIFTS.values() for far in range(1, LARGEST_SHIFT + 1)]
     moved = classify(np.concatenate([shift(images, *move) for move in moves])).reshape(len(SHIFTS), -1, len(labels))
     return np.concatenate([np.broadcast_to(still, (len(SHIFTS), 1, len(still))), moved == labels], axis=1)
+
+
+def answers_when_mirrored(classify: Classify, test: Images) -> NDArray[np.uint8]:
+    """The class that each test image is taken for when left and right are exchanged: uint8 (n,)."""
+    return classify(test.images[:, :, ::-1]).astype(np.uint8)
 
 
 def correct_on_training(classify: Classify, train: Images) -> NDArray[np.bool_]:

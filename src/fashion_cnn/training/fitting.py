@@ -48,7 +48,7 @@ class Fitted(NamedTuple):
 
     weights: list[NDArray[np.float32]]
     history: dict[str, list[float]]
-    measured: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
+    measured: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]
     precision: str
 
 
@@ -112,9 +112,7 @@ def train(
     network = _in_float32(build, fitted[0].weights)
     labels = splits["test"].labels
     history = {name: np.array([one.history[name] for one in fitted]) for name in HISTORY.values()}
-    probabilities, correct_on_training, correct_when_shifted = map(
-        np.stack, zip(*(one.measured for one in fitted), strict=True)
-    )
+    probabilities, on_training, shifted, mirrored = map(np.stack, zip(*(one.measured for one in fitted), strict=True))
     test = [evaluate(of_seed, labels) for of_seed in probabilities]
     metrics = {
         **{f"test_{name}": round(float(np.mean([of_seed[name] for of_seed in test])), DIGITS) for name in test[0]},
@@ -124,10 +122,8 @@ def train(
         "environment": environment | {"precision": fitted[0].precision},
     }
     first_layer = controls.first_layer(network.trainable_weights[0].numpy())
-    return Trained(
-        network,
-        Result(metrics, history, probabilities, labels, correct_on_training, correct_when_shifted, first_layer),
-    )
+    result = Result(metrics, history, probabilities, labels, on_training, shifted, mirrored, first_layer)
+    return Trained(network, result)
 
 
 def _fit_seeds(build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train) -> list[Fitted]:
@@ -236,8 +232,8 @@ def cosine_with_warm_up(peak: float, steps: int) -> keras.optimizers.schedules.L
 
 def measure(
     network: keras.Model, splits: dict[str, Images]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Probabilities of the test images, and the controls: `probabilities` to `correct_when_shifted` of one seed."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]:
+    """Probabilities of the test images, and the controls: `probabilities` to `answers_when_mirrored` of one seed."""
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return network.predict(images, batch_size=PREDICTION_BATCH, verbose=1 if sys.stdout.isatty() else 0)
@@ -249,6 +245,7 @@ def measure(
         predict(splits["test"].images),
         controls.correct_on_training(classify, splits["train"]),
         controls.correct_when_shifted(classify, splits["test"]),
+        controls.answers_when_mirrored(classify, splits["test"]),
     )
 
 

@@ -147,6 +147,11 @@ def default_remote() -> str | None:
     return options.get(f"remote.{REMOTE}.url") if options.get("core.remote") == REMOTE else None
 
 
+def remote_url() -> str | None:
+    """The address of the clone's remote, s3://bucket/key; None where the clone is connected to no embedded cloud."""
+    return _dvc("config", f"remote.{REMOTE}.url") if connected_folder() else None
+
+
 def folder_in(aws_config: Path) -> Path | None:
     """The folder of the embedded cloud in an AWS configuration file that `connect` wrote; None in another one."""
     aws = configparser.RawConfigParser()

@@ -1,0 +1,300 @@
+"""Train an arm as a SageMaker training job, and bring back the files that local training writes.
+
+A job's name begins with a digest of all that decides its result. Who wants the same training again joins the job that
+runs, or takes the result of the one that completed.
+
+Source: docs.aws.amazon.com/sagemaker/latest/APIReference, CreateTrainingJob, DescribeTrainingJob, StopTrainingJob.
+The SDK takes five seconds to import: who imports this module does so late.
+"""
+
+import hashlib
+import json
+import os
+import tarfile
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fashion_cnn.cloud.deployment import explained
+from fashion_cnn.cloud.params import PROJECT, Training
+from fashion_cnn.cloud.target import Target
+from fashion_cnn.core import dataset
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import Params
+
+# The newest training image that the SDK knows. Source: sagemaker.core.image_uris.
+TENSORFLOW: Final = "2.21.0"
+VOLUME_GB: Final = 30
+POLL_SECONDS: Final = 0.5
+LAST_LINES: Final = 15
+LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
+RESULT: Final = ("history.csv", "metrics.json", "model.keras", "predictions.npz")
+# What the SDK's driver prints before the script begins is of use to those alone who look for a fault in it.
+BEGINS: Final = "Executing command: "
+
+
+class Plan(NamedTuple):
+    """What a job shall do.
+
+    Attributes:
+        name: with which the job's begins.
+        source: the folder that is packaged, with train.py in it.
+        channels: names to addresses in S3.
+        hyperparameters: the arguments of train.py.
+    """
+
+    name: str
+    source: Path
+    channels: dict[str, str]
+    hyperparameters: dict[str, str]
+
+
+def plan(arm: str, settings: Params, training: Training, target: Target, *, source: Path, remote: str | None) -> Plan:
+    """What trains an arm; data that the store lacks are uploaded.
+
+    Args:
+        arm: one of `core.params.ARMS`.
+        settings: what decides the results.
+        training: what the job runs on.
+        target: where.
+        source: the folder to package: train.py, params.yaml, and the code that they need.
+        remote: s3://bucket/key of DVC's remote in the target's S3, where what DVC pushed has its address; or None.
+
+    Raises:
+        UserError: the prepared data are missing.
+    """
+    files = {split: Path("data/prepared", f"{split}.npz") for split in dataset.SPLITS}
+    if missing := [str(path) for path in files.values() if not path.exists()]:
+        raise UserError(f"{', '.join(missing)}: not found; `dvc repro preprocess` makes them")
+    digests = {split: _md5(path) for split, path in files.items()}
+    decisive = {
+        "train": settings.train.model_dump(),
+        "arm": settings.baseline.model_dump()
+        if arm == "baseline"
+        else settings.cnn.model_dump() | {"kernel": settings.kernel_of(arm)},
+        "data": digests,
+        "code": {str(path.relative_to(source)): _md5(path) for path in _files(source) if path.name != "params.yaml"},
+        "instance": training.instance_type,
+    }
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    channels = {split: _in_s3(path, digests[split], target, remote) for split, path in files.items()}
+    return Plan(f"{PROJECT}-{arm}-{digest}", source, channels, {"arm": arm})
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _in_s3(path: Path, md5: str, target: Target, remote: str | None) -> str:
+    """The address of a file in the target's S3: where DVC pushed it, else where it is put now, once."""
+    client = target.session.client("s3")
+    own = f"s3://{target.hosting.bucket}/{PREFIX}/files/md5/{md5[:2]}/{md5[2:]}"
+    for url in [f"{remote}/files/md5/{md5[:2]}/{md5[2:]}"] * bool(remote) + [own]:
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        with suppress(ClientError):
+            if client.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
+                return url
+    bucket, _, key = own.removeprefix("s3://").partition("/")
+    client.upload_file(str(path), bucket, key)
+    return own
+
+
+def bring(wanted: Plan, folder: Path, training: Training, target: Target) -> None:
+    """Have the result of a training in a folder: of a job that completed, one that runs, or a new one.
+
+    A job that fails is followed by another, up to `training.tries` in all. Whatever ends this function early stops the
+    job that it started, and no other.
+
+    Raises:
+        UserError: no job succeeded, with the last one's reason; or SageMaker or S3 refuse.
+    """
+    with explained("training"):
+        job, own = _latest(wanted.name, target), False
+        if job and job["TrainingJobStatus"] == "Completed" and not _has_result(job, target):
+            job = None
+        for left in reversed(range(training.tries)):
+            try:
+                if job is None or job["TrainingJobStatus"] not in ("InProgress", "Completed"):
+                    own = True
+                    job = start(wanted, training, target)
+                else:
+                    say(
+                        f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice"
+                    )
+                job, last = follow(job["TrainingJobName"], target)
+            except BaseException:
+                if own:
+                    stop(wanted.name, target)
+                raise
+            name = job["TrainingJobName"]
+            if job["TrainingJobStatus"] == "Completed":
+                fetch(job, folder, target)
+                return
+            if job["TrainingJobStatus"] == "Stopped":
+                raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
+            said = " | ".join(last)
+            say(f"{name}: {job['FailureReason']}{f'; trying again, {left} left' if left else ''}")
+        raise UserError(
+            f"the training job {name} failed, as {training.tries} did: {job['FailureReason']}; its last lines: {said}"
+        )
+
+
+def say(line: str) -> None:
+    """Tell the person where a job stands."""
+    print(line, flush=True)
+
+
+def _latest(name: str, target: Target) -> dict[str, Any] | None:
+    client = target.session.client("sagemaker")
+    listed = client.list_training_jobs(
+        NameContains=f"{name}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+    )["TrainingJobSummaries"]
+    return client.describe_training_job(TrainingJobName=listed[0]["TrainingJobName"]) if listed else None
+
+
+def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
+    """Start a job through the SDK's ModelTrainer, which packages the code and its own drivers."""
+    # This project's own preflight asks for the role, and can do without iam:SimulatePrincipalPolicy.
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415 (only who starts a job needs them)
+    from sagemaker.train import ModelTrainer  # noqa: PLC0415
+    from sagemaker.train.configs import (  # noqa: PLC0415
+        Compute,
+        InputData,
+        OutputDataConfig,
+        SourceCode,
+        StoppingCondition,
+        Tag,
+    )
+
+    quiet = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    url = f"s3://{target.hosting.bucket}/{PREFIX}/jobs"
+    trainer = ModelTrainer(
+        sagemaker_session=Session(
+            boto_session=target.session, default_bucket=target.hosting.bucket, sagemaker_config=quiet
+        ),
+        role=target.hosting.role,
+        training_image=_image(training, target),
+        base_job_name=wanted.name,
+        input_s3_key_prefix=f"{PREFIX}/code",
+        source_code=SourceCode(source_dir=str(wanted.source), entry_script="train.py"),
+        compute=Compute(instance_type=training.instance_type, instance_count=1, volume_size_in_gb=VOLUME_GB),
+        stopping_condition=StoppingCondition(max_runtime_in_seconds=round(training.timeout_minutes * 60)),
+        hyperparameters=wanted.hyperparameters,
+        output_data_config=OutputDataConfig(s3_output_path=url, compression_type="GZIP"),
+        tags=[Tag(key="project", value=PROJECT)],
+    )
+    channels = [InputData(channel_name=name, data_source=source) for name, source in wanted.channels.items()]
+    trainer.train(input_data_config=channels, wait=False, logs=False)
+    job = _latest(wanted.name, target)
+    assert job is not None  # noqa: S101 (it was just made)
+    say(f"{job['TrainingJobName']}: started on {training.instance_type}")
+    return job
+
+
+def _image(training: Training, target: Target) -> str:
+    from sagemaker.core import image_uris  # noqa: PLC0415
+
+    return image_uris.retrieve(
+        "tensorflow",
+        region=target.hosting.region,
+        version=TENSORFLOW,
+        py_version="py312",
+        instance_type=training.instance_type,
+        image_scope="training",
+    )
+
+
+def stop(name: str, target: Target) -> None:
+    """Stop the latest job of a plan's name if it has not ended; what refuses is let be, for the caller is ending."""
+    with suppress(ClientError, BotoCoreError):
+        job = _latest(name, target)
+        if job and job["TrainingJobStatus"] == "InProgress":
+            target.session.client("sagemaker").stop_training_job(TrainingJobName=job["TrainingJobName"])
+            say(f"{job['TrainingJobName']}: stopped")
+
+
+def follow(name: str, target: Target) -> tuple[dict[str, Any], list[str]]:
+    """Show what a job's script prints and how it fares until it ends.
+
+    Returns:
+        Its description, and the last lines that it printed.
+    """
+    client, shown, begun = target.session.client("sagemaker"), "", False
+    place: dict[str, str] = {}
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    while True:
+        job = client.describe_training_job(TrainingJobName=name)
+        for line in _new_lines(name, target, place):
+            if begun:
+                say(line)
+                last.append(line)
+            begun = begun or line.startswith(BEGINS)
+        if job["SecondaryStatus"] != shown:
+            shown = job["SecondaryStatus"]
+            say(f"{name}: {shown}")
+        if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            return job, list(last)
+        time.sleep(POLL_SECONDS)
+
+
+def _new_lines(name: str, target: Target, place: dict[str, str]) -> Iterator[str]:
+    """What a job has printed since the last call; `place`, empty at first, is where that one came to."""
+    client = target.session.client("logs")
+    try:
+        while True:
+            if not place:
+                found = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
+                if not found["logStreams"]:
+                    return
+                place["logStreamName"] = found["logStreams"][0]["logStreamName"]
+            answer = client.get_log_events(logGroupName=LOG_GROUP, startFromHead=True, **place)
+            yield from (event["message"] for event in answer["events"])
+            if answer["nextForwardToken"] == place.get("nextToken"):
+                return
+            place["nextToken"] = answer["nextForwardToken"]
+    except client.exceptions.ResourceNotFoundException:
+        return  # AWS makes the group with the first line of the first job
+
+
+def _has_result(job: dict[str, Any], target: Target) -> bool:
+    bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
+    try:
+        target.session.client("s3").head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True
+
+
+def fetch(job: dict[str, Any], folder: Path, target: Target) -> None:
+    """Unpack the result of a completed job.
+
+    Raises:
+        UserError: it is not there any more, or not what training writes.
+    """
+    url = job["ModelArtifacts"]["S3ModelArtifacts"]
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    with tempfile.TemporaryFile() as archive:
+        target.session.client("s3").download_fileobj(bucket, key, archive)
+        archive.seek(0)
+        try:
+            with tarfile.open(fileobj=archive) as tar:
+                for name in RESULT:
+                    content = tar.extractfile(name)
+                    assert content is not None  # noqa: S101 (a folder of that name raises below, too)
+                    (folder / name).write_bytes(content.read())
+        except (tarfile.TarError, KeyError, AssertionError) as error:
+            raise UserError(f"{url}: not the result of a training ({error}); remove it and run again") from None

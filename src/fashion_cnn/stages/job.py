@@ -1,0 +1,60 @@
+"""What a training job runs on its instance, as train.py: the local stage, from the channels into the model's folder.
+
+`stages.remote` packages it with params.yaml, pyproject.toml and the rooms that the stage enters.
+"""
+
+from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
+
+# isort: split
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from fashion_cnn.core import dataset
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.stages import train
+
+
+def main() -> None:
+    """Train the arm that the hyperparameter names; what it writes goes to SM_MODEL_DIR."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arm", required=True)
+    arm = parser.parse_args().arm
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            lay_out(Path(folder))
+            os.chdir(folder)
+            sys.argv[1:] = [arm]
+            train.main()
+            shutil.copytree(Path("models") / arm, os.environ["SM_MODEL_DIR"], dirs_exist_ok=True)
+        except UserError as error:
+            Path(os.environ["SM_OUTPUT_FAILURE"]).write_text(str(error), encoding="utf-8")
+            raise
+        finally:
+            os.chdir("/")
+
+
+def lay_out(folder: Path) -> None:
+    """Make of the channels, and of what came with this script, the folder that the stage expects to run in.
+
+    Raises:
+        UserError: data are not what their address says.
+    """
+    data = folder / "data" / "prepared"
+    data.mkdir(parents=True)
+    for split in dataset.SPLITS:
+        (file,) = Path(os.environ[f"SM_CHANNEL_{split.upper()}"]).iterdir()
+        # DVC's address of a file is its MD5: two letters are a folder, the others the name.
+        if hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()[2:] != file.name:
+            raise UserError(f"the channel {split}: {file.name} is damaged in the store; `dvc push` it again")
+        (data / f"{split}.npz").symlink_to(file)
+    for name in ("params.yaml", "pyproject.toml"):
+        shutil.copy(Path(__file__).with_name(name), folder / name)
+
+
+if __name__ == "__main__":
+    process.run(main)

@@ -1,0 +1,220 @@
+"""Training as SageMaker training jobs: the same files as training here, paid for once, and stopped with who waits."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.workspace import free_ports
+from fashion_cnn.cloud import training
+from fashion_cnn.cloud.params import Deploy, Training
+from fashion_cnn.cloud.target import Target, connect
+from fashion_cnn.cloud.training import Plan
+from fashion_cnn.core import params
+from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import Params
+from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.stages import remote
+from support.cloud import wait_until
+from support.repository import REPOSITORY
+
+# Stands for a training: it waits for a file, fails as often as it is told, and else writes the four files.
+SCRIPT = """
+import os, pathlib, sys, time
+_, _, folder, _, failures = sys.argv
+tries = pathlib.Path(folder, "tries")
+tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+while pathlib.Path(folder, "hold").exists():
+    time.sleep(0.05)
+if len(tries.read_text()) <= int(failures):
+    sys.exit("the last straw")
+for name in ("history.csv", "metrics.json", "model.keras", "predictions.npz"):
+    pathlib.Path(os.environ["SM_MODEL_DIR"], name).write_text(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """An embedded cloud of this file's own, as a stage reaches it."""
+    before, folder = dict(os.environ), tmp_path_factory.mktemp("jobs") / "cloud"
+    store = s3.store(folder)
+    s3.settings(store, free_ports())
+    os.environ["FASHION_CNN_CLOUD"] = str(folder)
+    yield connect(Deploy())
+    sagemaker.stop(store)
+    s3.stop(store)
+    os.environ.clear()
+    os.environ |= before
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, target: Target) -> Callable[[str, int], Plan]:
+    """A plan of a job that fails so often first."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "train.py").write_text(SCRIPT, encoding="utf-8")
+    target.session.client("s3").put_object(Bucket=s3.BUCKET, Key="some/data", Body=b"data")
+
+    def plan(name: str, failures: int = 0) -> Plan:
+        arguments = {"folder": str(tmp_path), "failures": str(failures)}
+        return Plan(f"fashion-cnn-{name}", source, {"train": f"s3://{s3.BUCKET}/some/data"}, arguments)
+
+    return plan
+
+
+def settings(**changes: Any) -> Training:
+    return Training(train="sagemaker", **changes)
+
+
+def jobs(target: Target, name: str) -> list[str]:
+    """The states of a plan's jobs, the first first."""
+    listed = target.session.client("sagemaker").list_training_jobs(NameContains=f"{name}-", SortBy="CreationTime")
+    return [job["TrainingJobStatus"] for job in listed["TrainingJobSummaries"]]
+
+
+def brought(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    folder = tmp_path / "result"
+    folder.mkdir()
+    return folder
+
+
+def test_a_job_s_result_is_brought_and_the_same_training_is_not_paid_twice(
+    target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
+) -> None:
+    plan = stand_in("twice", failures=1)
+    training.bring(plan, result, settings(tries=2), target)
+    assert brought(result) == set(training.RESULT)
+    assert jobs(target, plan.name) == ["Failed", "Completed"]
+    again = tmp_path / "again"
+    again.mkdir()
+    training.bring(plan, again, settings(), target)
+    assert brought(again) == set(training.RESULT)
+    assert len(jobs(target, plan.name)) == 2
+
+    key = f"{training.PREFIX}/jobs/"
+    client = target.session.client("s3")
+    for one in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=key)["Contents"]:
+        client.delete_object(Bucket=s3.BUCKET, Key=one["Key"])
+    training.bring(plan, again, settings(), target)
+    assert len(jobs(target, plan.name)) == 3, "a result that is gone is made again"
+
+
+def test_a_job_that_always_fails_is_told_with_its_own_last_lines(
+    target: Target, stand_in: Callable[..., Plan], result: Path
+) -> None:
+    plan = stand_in("hopeless", failures=9)
+    with pytest.raises(UserError, match=r"failed, as 2 did: AlgorithmError: .* its last lines: .*the last straw"):
+        training.bring(plan, result, settings(tries=2), target)
+    assert jobs(target, plan.name) == ["Failed", "Failed"]
+    assert brought(result) == set()
+
+
+def test_a_job_that_runs_already_is_joined(
+    target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
+) -> None:
+    plan, other = stand_in("joined"), tmp_path / "other"
+    other.mkdir()
+    (tmp_path / "hold").touch()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(training.bring, plan, result, settings(), target)
+        wait_until(lambda: jobs(target, plan.name))
+        second = pool.submit(training.bring, plan, other, settings(), target)
+        wait_until((tmp_path / "tries").exists)
+        (tmp_path / "hold").unlink()
+        first.result(60)
+        second.result(60)
+    assert jobs(target, plan.name) == ["Completed"]
+    assert brought(result) == brought(other) == set(training.RESULT)
+
+
+def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
+    target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
+) -> None:
+    plan = stand_in("interrupted")
+    (tmp_path / "hold").touch()
+
+    def interrupt() -> None:
+        wait_until((tmp_path / "tries").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        training.bring(plan, result, settings(), target)
+    thread.join()
+    wait_until(lambda: jobs(target, plan.name) == ["Stopped"])
+    assert brought(result) == set()
+
+
+# What a job is, and what it is given
+
+
+def planned(target: Target, folder: Path, arm: str, **changes: Any) -> Plan:
+    source = folder / f"source-{len(list(folder.iterdir()))}"
+    source.mkdir()
+    chosen = params.load(Params, changes=changes)
+    remote.pack(chosen, source)
+    return training.plan(arm, chosen, settings(), target, source=source, remote=f"s3://{s3.BUCKET}/dvc")
+
+
+@pytest.mark.usefixtures("prepared")
+def test_a_job_is_named_by_what_decides_its_result(target: Target, tmp_path: Path) -> None:
+    name = planned(target, tmp_path, "cnn3").name
+    assert planned(target, tmp_path, "cnn3", kernel=7).name == name
+    assert planned(target, tmp_path, "cnn3", **{"baseline.units": 7}).name == name
+    others = [
+        planned(target, tmp_path, "cnn3", **{"train.epochs": 7}).name,
+        planned(target, tmp_path, "cnn3", **{"arms.cnn3.kernel": 7}).name,
+        planned(target, tmp_path, "cnn5").name,
+        planned(target, tmp_path, "candidate", kernel=7).name,
+    ]
+    Path("data/prepared/train.npz").write_bytes(b"other images")
+    others.append(planned(target, tmp_path, "cnn3").name)
+    assert len({name, *others}) == 6
+
+
+@pytest.mark.usefixtures("prepared")
+def test_what_dvc_pushed_is_used_where_it_lies_and_the_rest_is_uploaded_once(target: Target, tmp_path: Path) -> None:
+    client, path = target.session.client("s3"), Path("data/prepared/test.npz")
+    digest = training._md5(path)
+    client.upload_file(str(path), s3.BUCKET, f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
+    channels = planned(target, tmp_path, "cnn3").channels
+    assert channels["test"] == f"s3://{s3.BUCKET}/dvc/files/md5/{digest[:2]}/{digest[2:]}"
+    assert channels["train"].startswith(f"s3://{s3.BUCKET}/{training.PREFIX}/files/md5/")
+    key = channels["train"].removeprefix(f"s3://{s3.BUCKET}/")
+    first = client.head_object(Bucket=s3.BUCKET, Key=key)["LastModified"]
+    assert planned(target, tmp_path, "cnn3").channels == channels
+    assert client.head_object(Bucket=s3.BUCKET, Key=key)["LastModified"] == first
+
+
+@pytest.mark.usefixtures("target", "prepared")
+def test_a_stage_writes_the_same_bytes_wherever_it_runs(workspace: Path, set_params: Callable[..., Path]) -> None:
+    def train(where: str) -> tuple[dict[str, bytes], str]:
+        set_params(**{"train.epochs": 1, "train.precision": "float32", "cloud.train": where})
+        done = subprocess.run(
+            [sys.executable, "-m", "fashion_cnn.stages", "train", "baseline"],
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}, done.stdout
+
+    here, _ = train("local")
+    there, printed = train("sagemaker")
+    assert here == there
+    assert sorted(here) == sorted(training.RESULT)
+    assert "baseline: test accuracy" in printed

@@ -1,5 +1,6 @@
 """Training as SageMaker training jobs: the same files as training here, paid for once, and stopped with who waits."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchmarks.workspace import free_ports
+from fashion_cnn.cloud import __main__ as command
 from fashion_cnn.cloud import training
 from fashion_cnn.cloud.params import Deploy, Training
 from fashion_cnn.cloud.target import Target, connect
@@ -120,6 +123,11 @@ def test_a_job_that_always_fails_is_told_with_its_own_last_lines(
     assert jobs(target, plan.name) == ["Failed", "Failed"]
     assert brought(result) == set()
 
+    command.show_jobs(Console(file=(written := io.StringIO()), width=400))
+    shown = [line for line in written.getvalue().splitlines() if line.startswith(plan.name)]
+    assert len(shown) == 2
+    assert all(" Failed " in line and "AlgorithmError" in line for line in shown)
+
 
 def test_a_job_that_runs_already_is_joined(
     target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
@@ -199,8 +207,8 @@ def test_what_dvc_pushed_is_used_where_it_lies_and_the_rest_is_uploaded_once(tar
     assert client.head_object(Bucket=s3.BUCKET, Key=key)["LastModified"] == first
 
 
-@pytest.mark.usefixtures("target", "prepared")
-def test_a_stage_writes_the_same_bytes_wherever_it_runs(workspace: Path, set_params: Callable[..., Path]) -> None:
+@pytest.mark.usefixtures("target", "prepared", "workspace")
+def test_a_stage_writes_the_same_bytes_wherever_it_runs(set_params: Callable[..., Path]) -> None:
     def train(where: str) -> tuple[dict[str, bytes], str]:
         set_params(**{"train.epochs": 1, "train.precision": "float32", "cloud.train": where})
         done = subprocess.run(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from benchmarks.workspace import free_ports
@@ -175,6 +176,18 @@ def planned(target: Target, folder: Path, arm: str, **changes: Any) -> Plan:
     chosen = params.load(Params, changes=changes)
     remote.pack(chosen, source)
     return training.plan(arm, chosen, settings(), target, source=source, remote=f"s3://{s3.BUCKET}/dvc")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_job_is_given_the_code_that_a_trained_stage_names_and_no_other(tmp_path: Path) -> None:
+    remote.pack(params.load(Params), tmp_path / "source")
+    packed = {path.relative_to(tmp_path / "source/fashion_cnn") for path in (tmp_path / "source").rglob("*/*.py")}
+    named = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["cnn3"]["deps"]
+    code = REPOSITORY / "src/fashion_cnn"
+    paths = [code / one.removeprefix("${src}/") for one in named if one.startswith("${src}/")]
+    files = {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
+    packages = {code / "__init__.py", code / "stages/__init__.py"}
+    assert packed == {file.relative_to(code) for file in files | packages}
 
 
 @pytest.mark.usefixtures("prepared")

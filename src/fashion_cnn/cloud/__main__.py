@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fashion_cnn.cloud",
-        description="Ask the deployed model, or remove it. The section deploy of params.yaml says where it is. Training jobs, too.",
+        description="Ask the deployed model, remove it, list training jobs. The section deploy of params.yaml says where.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {

@@ -126,7 +126,6 @@ async def _run(job: Record, under_way: Run, settings: Settings, change: Callable
     limits = job["StoppingCondition"]
     deadline = job["CreationTime"] + limits.get("MaxWaitTimeInSeconds", float("inf"))
     while True:
-        change("Starting", "Starting the training job")
         if not await _turn(settings.turns, under_way, deadline, change):
             if under_way.stop.is_set():
                 change("Stopped", "Training job stopped")
@@ -143,6 +142,7 @@ async def _run(job: Record, under_way: Run, settings: Settings, change: Callable
             return
         under_way.interrupt.clear()
         change("Interrupted", "Training job interrupted: its spot instance was taken away")
+        change("Starting", "Starting the training job")
 
 
 async def _turn(turns: asyncio.Semaphore, under_way: Run, deadline: float, change: Callable[[str, str], None]) -> bool:

@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def pack(settings: Params, folder: Path) -> None:
-    """Fill a folder with what a job runs: the entry script, the parameters, and the code that a trained stage names."""
+    """Make a folder of what a job runs: the entry script, the parameters, and the code that a trained stage names."""
     package = Path(fashion_cnn.__file__).parent
     for pattern in CODE:
         for path in package.glob(pattern):

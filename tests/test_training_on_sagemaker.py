@@ -119,7 +119,7 @@ def test_a_job_that_always_fails_is_told_with_its_own_last_lines(
     target: Target, stand_in: Callable[..., Plan], result: Path
 ) -> None:
     plan = stand_in("hopeless", failures=9)
-    with pytest.raises(UserError, match=r"failed, as 2 did: AlgorithmError: .* its last lines: .*the last straw"):
+    with pytest.raises(UserError, match=r"failed, the last of 2: AlgorithmError: .* it said: .*the last straw"):
         training.bring(plan, result, settings(tries=2), target)
     assert jobs(target, plan.name) == ["Failed", "Failed"]
     assert brought(result) == set()

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fashion_cnn.cloud",
-        description="Ask the deployed model, remove it, list training jobs. The section deploy of params.yaml says where.",
+        description="Ask the deployed model, remove it, list training jobs; params.yaml says where they are.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {

@@ -84,7 +84,8 @@ def plan(arm: str, settings: Params, training: Training, target: Target, *, sour
         "instance": training.instance_type,
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
-    channels = {split: _in_s3(path, digests[split], target, remote) for split, path in files.items()}
+    with explained("bringing the data to S3"):
+        channels = {split: _in_s3(path, digests[split], target, remote) for split, path in files.items()}
     return Plan(f"{PROJECT}-{arm}-{digest}", source, channels, {"arm": arm})
 
 
@@ -106,7 +107,7 @@ def _in_s3(path: Path, md5: str, target: Target, remote: str | None) -> str:
             if client.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
                 return url
     bucket, _, key = own.removeprefix("s3://").partition("/")
-    client.upload_file(str(path), bucket, key)
+    client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
     return own
 
 
@@ -120,15 +121,14 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target) -> Non
         UserError: no job succeeded, with the last one's reason; or SageMaker or S3 refuse.
     """
     with explained("training"):
-        job, own = _latest(wanted.name, target), False
-        if job and job["TrainingJobStatus"] == "Completed" and not _has_result(job, target):
-            job = None
         for left in reversed(range(training.tries)):
+            own = False
             try:
-                if job is None or job["TrainingJobStatus"] not in ("InProgress", "Completed"):
-                    own = True
-                    job = start(wanted, training, target)
-                else:
+                with target.turn:  # of two stages that want the same, one starts it
+                    job = _present(wanted.name, target)
+                    own = job is None
+                    job = job or start(wanted, training, target)
+                if not own:
                     say(
                         f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice"
                     )
@@ -143,11 +143,9 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target) -> Non
                 return
             if job["TrainingJobStatus"] == "Stopped":
                 raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
-            said = " | ".join(last)
-            say(f"{name}: {job['FailureReason']}{f'; trying again, {left} left' if left else ''}")
-        raise UserError(
-            f"the training job {name} failed, as {training.tries} did: {job['FailureReason']}; its last lines: {said}"
-        )
+            reason, said = job["FailureReason"], " | ".join(last)
+            say(f"{name}: {reason}{f'; trying again, {left} left' if left else ''}")
+        raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
 
 
 def say(line: str) -> None:
@@ -161,6 +159,13 @@ def _latest(name: str, target: Target) -> dict[str, Any] | None:
         NameContains=f"{name}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["TrainingJobSummaries"]
     return client.describe_training_job(TrainingJobName=listed[0]["TrainingJobName"]) if listed else None
+
+
+def _present(name: str, target: Target) -> dict[str, Any] | None:
+    """The job that need not be started again: it runs, or its result is there."""
+    job = _latest(name, target)
+    state = job["TrainingJobStatus"] if job else "none"
+    return job if state == "InProgress" or (job and state == "Completed" and _has_result(job, target)) else None
 
 
 def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:

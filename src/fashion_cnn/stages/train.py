@@ -30,8 +30,8 @@ def main() -> None:
             train(arm, settings, folder)
 
 
-def train(arm: str, settings: Params, folder: Path) -> None:
-    """Train, evaluate and save one arm into `folder`."""
+def train(arm: str, settings: Params, folder: Path, checkpoints: Path | None = None) -> None:
+    """Train, evaluate and save one arm into `folder`; with checkpoints it goes on from there."""
     check_versions()
     processor.prepare(settings.train)
     splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
@@ -39,7 +39,8 @@ def train(arm: str, settings: Params, folder: Path) -> None:
     from fashion_cnn.training import architectures, fitting  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
     build = partial(architectures.build, arm, settings)
-    network, result = fitting.train(build, splits, settings.train, fitting.configure(settings.train))
+    environment = fitting.configure(settings.train)
+    network, result = fitting.train(build, splits, settings.train, environment, checkpoints)
     kernel = settings.kernel_of(arm)
     fitting.save_network(network, folder / "model.keras")
     results.save(result._replace(metrics=result.metrics | ({"kernel": kernel} if kernel else {})), folder)

@@ -24,7 +24,7 @@ from fashion_cnn.cloud.training import Plan
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Params
-from fashion_cnn.localcloud import s3, sagemaker
+from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.stages import remote
 from support.cloud import wait_until
 from support.repository import REPOSITORY
@@ -220,22 +220,34 @@ def test_what_dvc_pushed_is_used_where_it_lies_and_the_rest_is_uploaded_once(tar
     assert client.head_object(Bucket=s3.BUCKET, Key=key)["LastModified"] == first
 
 
-@pytest.mark.usefixtures("target", "prepared", "workspace")
-def test_a_stage_writes_the_same_bytes_wherever_it_runs(set_params: Callable[..., Path]) -> None:
-    def train(where: str) -> tuple[dict[str, bytes], str]:
-        set_params(**{"train.epochs": 1, "train.precision": "float32", "cloud.train": where})
-        done = subprocess.run(
+@pytest.mark.usefixtures("prepared", "workspace")
+def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_interrupted(
+    target: Target, set_params: Callable[..., Path]
+) -> None:
+    def train(where: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[dict[str, bytes], str]:
+        quick = {"train.epochs": 60, "train.precision": "float32"}
+        set_params(**quick, **{"cloud.train": where, "cloud.spot": True})
+        stage = subprocess.Popen(
             [sys.executable, "-m", "fashion_cnn.stages", "train", "baseline"],
             env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")},
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}, done.stdout
+        meanwhile()
+        printed, _ = stage.communicate(timeout=200)
+        assert stage.returncode == 0, printed
+        return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}, printed
+
+    def take_the_instance_away() -> None:
+        client, prefix = target.session.client("s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
+        wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix), 120)
+        server = daemon.find(sagemaker.server(s3.store()))
+        assert server is not None
+        server.send_signal(signal.SIGUSR1)
 
     here, _ = train("local")
-    there, printed = train("sagemaker")
+    there, printed = train("sagemaker", take_the_instance_away)
     assert here == there
     assert sorted(here) == sorted(training.RESULT)
-    assert "baseline: test accuracy" in printed
+    assert "Interrupted" in printed
+    assert "going on after epoch" in printed

@@ -142,6 +142,7 @@ class Training(Section):
         str,
         Field(strict=True, pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="an instance type such as ml.m5.large"),
     ] = "ml.m5.large"
+    spot: Flag = False
 
 
 class Where(Part):

@@ -140,6 +140,7 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target) -> Non
             name = job["TrainingJobName"]
             if job["TrainingJobStatus"] == "Completed":
                 fetch(job, folder, target)
+                _forget_checkpoints(wanted.name, target)
                 return
             if job["TrainingJobStatus"] == "Stopped":
                 raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
@@ -175,6 +176,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415 (only who starts a job needs them)
     from sagemaker.train import ModelTrainer  # noqa: PLC0415
     from sagemaker.train.configs import (  # noqa: PLC0415
+        CheckpointConfig,
         Compute,
         InputData,
         OutputDataConfig,
@@ -184,7 +186,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
     )
 
     quiet = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    url = f"s3://{target.hosting.bucket}/{PREFIX}/jobs"
+    folder, seconds = f"s3://{target.hosting.bucket}/{PREFIX}", round(training.timeout_minutes * 60)
     trainer = ModelTrainer(
         sagemaker_session=Session(
             boto_session=target.session, default_bucket=target.hosting.bucket, sagemaker_config=quiet
@@ -194,10 +196,19 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         base_job_name=wanted.name,
         input_s3_key_prefix=f"{PREFIX}/code",
         source_code=SourceCode(source_dir=str(wanted.source), entry_script="train.py"),
-        compute=Compute(instance_type=training.instance_type, instance_count=1, volume_size_in_gb=VOLUME_GB),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=round(training.timeout_minutes * 60)),
+        compute=Compute(
+            instance_type=training.instance_type,
+            instance_count=1,
+            volume_size_in_gb=VOLUME_GB,
+            enable_managed_spot_training=training.spot,
+        ),
+        stopping_condition=StoppingCondition(
+            max_runtime_in_seconds=seconds, max_wait_time_in_seconds=2 * seconds if training.spot else None
+        ),
+        # Of the plan, not of the job: the next job goes on where one that failed ended.
+        checkpoint_config=CheckpointConfig(s3_uri=f"{folder}/checkpoints/{wanted.name}"),
         hyperparameters=wanted.hyperparameters,
-        output_data_config=OutputDataConfig(s3_output_path=url, compression_type="GZIP"),
+        output_data_config=OutputDataConfig(s3_output_path=f"{folder}/jobs", compression_type="GZIP"),
         tags=[Tag(key="project", value=PROJECT)],
     )
     channels = [InputData(channel_name=name, data_source=source) for name, source in wanted.channels.items()]
@@ -271,6 +282,13 @@ def _new_lines(name: str, target: Target, place: dict[str, str]) -> Iterator[str
             place["nextToken"] = answer["nextForwardToken"]
     except client.exceptions.ResourceNotFoundException:
         return  # AWS makes the group with the first line of the first job
+
+
+def _forget_checkpoints(name: str, target: Target) -> None:
+    client, where = target.session.client("s3"), {"Bucket": target.hosting.bucket}
+    listed = client.list_objects_v2(**where, Prefix=f"{PREFIX}/checkpoints/{name}/")  # a file a seed: one page
+    for one in listed.get("Contents", []):
+        client.delete_object(**where, Key=one["Key"])
 
 
 def _has_result(job: dict[str, Any], target: Target) -> bool:

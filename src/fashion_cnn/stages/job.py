@@ -10,17 +10,20 @@ import argparse
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
-from fashion_cnn.core import dataset
+from fashion_cnn.core import dataset, params
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import Params
 from fashion_cnn.stages import train
+
+CHECKPOINTS: Final = Path("/opt/ml/checkpoints")  # SageMaker keeps its copy in S3
 
 
 def main() -> None:
-    """Train the arm that the hyperparameter names; what it writes goes to SM_MODEL_DIR."""
+    """Train the arm that the hyperparameter names into SM_MODEL_DIR, from the last epoch that is in CHECKPOINTS."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arm", required=True)
     arm = parser.parse_args().arm
@@ -28,9 +31,7 @@ def main() -> None:
         try:
             lay_out(Path(folder))
             os.chdir(folder)
-            sys.argv[1:] = [arm]
-            train.main()
-            shutil.copytree(Path("models") / arm, os.environ["SM_MODEL_DIR"], dirs_exist_ok=True)
+            train.train(arm, params.load(Params), Path(os.environ["SM_MODEL_DIR"]), CHECKPOINTS)
         except UserError as error:
             Path(os.environ["SM_OUTPUT_FAILURE"]).write_text(str(error), encoding="utf-8")
             raise

@@ -159,6 +159,16 @@ def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(settings: Params, 
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_seeds_that_were_fitted_each_by_itself_are_joined_to_the_same_bytes(settings: Params, tmp_path: Path) -> None:
+    chosen = quick(settings, seeds=2, epochs=2, precision="float32")
+    build = partial(architectures.build, "baseline", settings)
+    for seed in (1, 0):
+        fitting.fit_seed(seed, build, SPLITS, chosen, tmp_path)
+    joined = fitting.train(build, SPLITS, chosen, {}, tmp_path).result
+    for ours, theirs in zip(joined, fitting.train(build, SPLITS, chosen, {}).result, strict=True):
+        np.testing.assert_equal(ours, theirs)
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = result(drawn(0.8, 60, seed=1, seeds=2), 5)
     results.save(written, tmp_path)

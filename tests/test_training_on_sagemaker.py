@@ -32,7 +32,7 @@ from support.repository import REPOSITORY
 # Stands for a training: it waits for a file, fails as often as it is told, and else writes the four files.
 SCRIPT = """
 import os, pathlib, sys, time
-_, _, folder, _, failures = sys.argv
+folder, failures = sys.argv[2], sys.argv[4]  # --folder FOLDER --failures N, and --seed N for one seed
 tries = pathlib.Path(folder, "tries")
 tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
 while pathlib.Path(folder, "hold").exists():
@@ -68,7 +68,7 @@ def stand_in(tmp_path: Path, target: Target) -> Callable[[str, int], Plan]:
 
     def plan(name: str, failures: int = 0) -> Plan:
         arguments = {"folder": str(tmp_path), "failures": str(failures)}
-        return Plan(f"fashion-cnn-{name}", source, {"train": f"s3://{s3.BUCKET}/some/data"}, arguments)
+        return Plan(f"fashion-cnn-{name}", source, {"train": f"s3://{s3.BUCKET}/some/data"}, arguments, name)
 
     return plan
 
@@ -165,6 +165,36 @@ def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
     thread.join()
     wait_until(lambda: jobs(target, plan.name) == ["Stopped"])
     assert brought(result) == set()
+
+
+def test_seeds_are_jobs_at_the_same_time_and_one_job_more_brings_the_result(
+    target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
+) -> None:
+    plan = stand_in("seeds-abc")
+    (tmp_path / "hold").touch()
+    with ThreadPoolExecutor() as pool:
+        whole = pool.submit(training.bring, plan, result, settings(), target, 3)
+        wait_until(
+            lambda: [jobs(target, f"fashion-cnn-seeds-seed{seed}-abc") for seed in range(3)] == 3 * [["InProgress"]]
+        )
+        assert jobs(target, plan.name) == []
+        (tmp_path / "hold").unlink()
+        whole.result(60)
+    assert jobs(target, plan.name) == ["Completed"]
+    assert brought(result) == set(training.RESULT)
+
+
+def test_one_seed_that_always_fails_ends_the_others(
+    target: Target, stand_in: Callable[..., Plan], result: Path
+) -> None:
+    plan = stand_in("bad-seeds-abc")
+    (plan.source / "train.py").write_text(
+        "import sys, time\nif sys.argv[-1] == '1': sys.exit('seed 1 fails')\ntime.sleep(600)", encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="fashion-cnn-bad-seeds-seed1-abc-.* failed, the last of 1: .*seed 1 fails"):
+        training.bring(plan, result, settings(tries=1), target, 2)
+    wait_until(lambda: jobs(target, "fashion-cnn-bad-seeds-seed0-abc") == ["Stopped"])
+    assert jobs(target, plan.name) == []
 
 
 # What a job is, and what it is given

@@ -135,6 +135,7 @@ class Training(Section):
 
     train: Annotated[Literal["local", "sagemaker"], Field(description="local or sagemaker")] = "local"
     tries: Annotated[int, Field(strict=True, ge=1, le=10, description="a whole number from 1 to 10")] = 3
+    max_jobs: Annotated[int, Field(strict=True, ge=1, le=100, description="a whole number from 1 to 100")] = 4
     timeout_minutes: Annotated[
         float, Field(strict=True, ge=1, le=40320, description="a number from 1 to 40320, four weeks")
     ] = 240

@@ -12,9 +12,10 @@ import json
 import os
 import tarfile
 import tempfile
-import time
+import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -48,12 +49,14 @@ class Plan(NamedTuple):
         source: the folder that is packaged, with train.py in it.
         channels: names to addresses in S3.
         hyperparameters: the arguments of train.py.
+        checkpoints: the part of their address that is this plan's own.
     """
 
     name: str
     source: Path
     channels: dict[str, str]
     hyperparameters: dict[str, str]
+    checkpoints: str
 
 
 def plan(arm: str, settings: Params, training: Training, target: Target, *, source: Path, remote: str | None) -> Plan:
@@ -86,7 +89,8 @@ def plan(arm: str, settings: Params, training: Training, target: Target, *, sour
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
     with explained("bringing the data to S3"):
         channels = {split: _in_s3(path, digests[split], target, remote) for split, path in files.items()}
-    return Plan(f"{PROJECT}-{arm}-{digest}", source, channels, {"arm": arm})
+    name = f"{PROJECT}-{arm}-{digest}"
+    return Plan(name, source, channels, {"arm": arm}, checkpoints=name)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -99,7 +103,7 @@ def _md5(path: Path) -> str:
 
 def _in_s3(path: Path, md5: str, target: Target, remote: str | None) -> str:
     """The address of a file in the target's S3: where DVC pushed it, else where it is put now, once."""
-    client = target.session.client("s3")
+    client = _client(target, "s3")
     own = f"s3://{target.hosting.bucket}/{PREFIX}/files/md5/{md5[:2]}/{md5[2:]}"
     for url in [f"{remote}/files/md5/{md5[:2]}/{md5[2:]}"] * bool(remote) + [own]:
         bucket, _, key = url.removeprefix("s3://").partition("/")
@@ -111,42 +115,84 @@ def _in_s3(path: Path, md5: str, target: Target, remote: str | None) -> str:
     return own
 
 
-def bring(wanted: Plan, folder: Path, training: Training, target: Target) -> None:
+def bring(wanted: Plan, folder: Path, training: Training, target: Target, seeds: int = 1) -> None:
     """Have the result of a training in a folder: of a job that completed, one that runs, or a new one.
 
-    A job that fails is followed by another, up to `training.tries` in all. Whatever ends this function early stops the
-    job that it started, and no other.
+    Several seeds are first fitted by a job each, up to `training.max_jobs` at a time: each leaves a checkpoint of its
+    last epoch, and the job that is wanted takes them up and has nothing left to fit.
 
     Raises:
         UserError: no job succeeded, with the last one's reason; or SageMaker or S3 refuse.
     """
     with explained("training"):
-        for left in reversed(range(training.tries)):
-            own = False
-            try:
-                with target.turn:  # of two stages that want the same, one starts it
-                    job = _present(wanted.name, target)
-                    own = job is None
-                    job = job or start(wanted, training, target)
-                if not own:
-                    say(
-                        f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice"
-                    )
-                job, last = follow(job["TrainingJobName"], target)
-            except BaseException:
-                if own:
-                    stop(wanted.name, target)
-                raise
-            name = job["TrainingJobName"]
-            if job["TrainingJobStatus"] == "Completed":
-                fetch(job, folder, target)
-                _forget_checkpoints(wanted.name, target)
-                return
-            if job["TrainingJobStatus"] == "Stopped":
-                raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
-            reason, said = job["FailureReason"], " | ".join(last)
-            say(f"{name}: {reason}{f'; trying again, {left} left' if left else ''}")
-        raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
+        if seeds > 1 and training.max_jobs > 1 and _present(wanted.name, target) is None:
+            _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target)
+        fetch(_run(wanted, training, target), folder, target)
+        _forget_checkpoints(wanted, target)
+
+
+def _of_seed(wanted: Plan, seed: int) -> Plan:
+    head, _, digest = wanted.name.rpartition("-")
+    arguments = wanted.hyperparameters | {"seed": str(seed)}
+    return wanted._replace(name=f"{head}-seed{seed}-{digest}", hyperparameters=arguments)
+
+
+def _at_the_same_time(plans: list[Plan], training: Training, target: Target) -> None:
+    """Run a job each; when one does not succeed, or somebody interrupts, the others are stopped."""
+    ending = threading.Event()
+    with ThreadPoolExecutor(training.max_jobs) as pool:
+        runs = [pool.submit(_run, plan, training, target, ending) for plan in plans]
+        try:
+            for run in as_completed(runs):
+                run.result()
+        except BaseException:
+            ending.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _run(wanted: Plan, training: Training, target: Target, ending: threading.Event | None = None) -> dict[str, Any]:
+    """Have a plan's job completed; a job that fails is followed by another, up to `training.tries` in all.
+
+    Whatever ends this function early, `ending` too, stops the job that it started, and no other.
+
+    Returns:
+        The job's description.
+
+    Raises:
+        UserError: no job succeeded.
+    """
+    for left in reversed(range(training.tries)):
+        own = False
+        try:
+            with target.turn, _calls:  # of two stages that want the same, one starts it
+                job = _present(wanted.name, target)
+                own = job is None
+                job = job or start(wanted, training, target)
+            if not own:
+                say(f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice")
+            job, last = follow(job["TrainingJobName"], target, ending or threading.Event())
+        except BaseException:
+            if own:
+                stop(wanted.name, target)
+            raise
+        name = job["TrainingJobName"]
+        if job["TrainingJobStatus"] == "Completed":
+            return job
+        if job["TrainingJobStatus"] == "Stopped":
+            raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
+        reason, said = job["FailureReason"], " | ".join(last)
+        say(f"{name}: {reason}{f'; trying again, {left} left' if left else ''}")
+    raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
+
+
+# A session of boto3 may make one client at a time.
+_calls = threading.RLock()
+
+
+def _client(target: Target, service: str) -> Any:
+    with _calls:
+        return target.session.client(service)
 
 
 def say(line: str) -> None:
@@ -155,7 +201,7 @@ def say(line: str) -> None:
 
 
 def _latest(name: str, target: Target) -> dict[str, Any] | None:
-    client = target.session.client("sagemaker")
+    client = _client(target, "sagemaker")
     listed = client.list_training_jobs(
         NameContains=f"{name}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["TrainingJobSummaries"]
@@ -206,7 +252,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
             max_runtime_in_seconds=seconds, max_wait_time_in_seconds=2 * seconds if training.spot else None
         ),
         # Of the plan, not of the job: the next job goes on where one that failed ended.
-        checkpoint_config=CheckpointConfig(s3_uri=f"{folder}/checkpoints/{wanted.name}"),
+        checkpoint_config=CheckpointConfig(s3_uri=f"{folder}/checkpoints/{wanted.checkpoints}"),
         hyperparameters=wanted.hyperparameters,
         output_data_config=OutputDataConfig(s3_output_path=f"{folder}/jobs", compression_type="GZIP"),
         tags=[Tag(key="project", value=PROJECT)],
@@ -237,17 +283,20 @@ def stop(name: str, target: Target) -> None:
     with suppress(ClientError, BotoCoreError):
         job = _latest(name, target)
         if job and job["TrainingJobStatus"] == "InProgress":
-            target.session.client("sagemaker").stop_training_job(TrainingJobName=job["TrainingJobName"])
+            _client(target, "sagemaker").stop_training_job(TrainingJobName=job["TrainingJobName"])
             say(f"{job['TrainingJobName']}: stopped")
 
 
-def follow(name: str, target: Target) -> tuple[dict[str, Any], list[str]]:
+def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str, Any], list[str]]:
     """Show what a job's script prints and how it fares until it ends.
 
     Returns:
         Its description, and the last lines that it printed.
+
+    Raises:
+        UserError: `ending` was set.
     """
-    client, shown, begun = target.session.client("sagemaker"), "", False
+    client, shown, begun = _client(target, "sagemaker"), "", False
     place: dict[str, str] = {}
     last: deque[str] = deque(maxlen=LAST_LINES)
     while True:
@@ -262,12 +311,13 @@ def follow(name: str, target: Target) -> tuple[dict[str, Any], list[str]]:
             say(f"{name}: {shown}")
         if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
             return job, list(last)
-        time.sleep(POLL_SECONDS)
+        if ending.wait(POLL_SECONDS):
+            raise UserError(f"the training job {name} was no longer wanted")
 
 
 def _new_lines(name: str, target: Target, place: dict[str, str]) -> Iterator[str]:
     """What a job has printed since the last call; `place`, empty at first, is where that one came to."""
-    client = target.session.client("logs")
+    client = _client(target, "logs")
     try:
         while True:
             if not place:
@@ -284,9 +334,11 @@ def _new_lines(name: str, target: Target, place: dict[str, str]) -> Iterator[str
         return  # AWS makes the group with the first line of the first job
 
 
-def _forget_checkpoints(name: str, target: Target) -> None:
-    client, where = target.session.client("s3"), {"Bucket": target.hosting.bucket}
-    listed = client.list_objects_v2(**where, Prefix=f"{PREFIX}/checkpoints/{name}/")  # a file a seed: one page
+def _forget_checkpoints(wanted: Plan, target: Target) -> None:
+    client, where = _client(target, "s3"), {"Bucket": target.hosting.bucket}
+    listed = client.list_objects_v2(
+        **where, Prefix=f"{PREFIX}/checkpoints/{wanted.checkpoints}/"
+    )  # a file a seed: one page
     for one in listed.get("Contents", []):
         client.delete_object(**where, Key=one["Key"])
 
@@ -294,7 +346,7 @@ def _forget_checkpoints(name: str, target: Target) -> None:
 def _has_result(job: dict[str, Any], target: Target) -> bool:
     bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
     try:
-        target.session.client("s3").head_object(Bucket=bucket, Key=key)
+        _client(target, "s3").head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
@@ -311,7 +363,7 @@ def fetch(job: dict[str, Any], folder: Path, target: Target) -> None:
     url = job["ModelArtifacts"]["S3ModelArtifacts"]
     bucket, _, key = url.removeprefix("s3://").partition("/")
     with tempfile.TemporaryFile() as archive:
-        target.session.client("s3").download_fileobj(bucket, key, archive)
+        _client(target, "s3").download_fileobj(bucket, key, archive)
         archive.seek(0)
         try:
             with tarfile.open(fileobj=archive) as tar:

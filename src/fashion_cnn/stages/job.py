@@ -26,12 +26,17 @@ def main() -> None:
     """Train the arm that the hyperparameter names into SM_MODEL_DIR, from the last epoch that is in CHECKPOINTS."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arm", required=True)
-    arm = parser.parse_args().arm
+    parser.add_argument("--seed", type=int, help="fit this one alone, and leave nothing but its checkpoint")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
             lay_out(Path(folder))
             os.chdir(folder)
-            train.train(arm, params.load(Params), Path(os.environ["SM_MODEL_DIR"]), CHECKPOINTS)
+            settings = params.load(Params)
+            if options.seed is None:
+                train.train(options.arm, settings, Path(os.environ["SM_MODEL_DIR"]), CHECKPOINTS)
+            else:
+                train.fit_seed(options.arm, settings, options.seed, CHECKPOINTS)
         except UserError as error:
             Path(os.environ["SM_OUTPUT_FAILURE"]).write_text(str(error), encoding="utf-8")
             raise

@@ -38,7 +38,7 @@ def main() -> None:
         source = Path(code)
         pack(settings, source)
         wanted = training.plan(arm, settings, where, target, source=source, remote=connection.remote_url())
-        training.bring(wanted, folder, where, target)
+        training.bring(wanted, folder, where, target, settings.train.seeds)
 
 
 def pack(settings: Params, folder: Path) -> None:

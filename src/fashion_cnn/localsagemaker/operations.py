@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fashion_cnn.localcloud import daemon, s3
 from fashion_cnn.localsagemaker import hosting, jobs
 from fashion_cnn.localsagemaker.hosting import Fleet, HostingError, Variant
+from fashion_cnn.localsagemaker.jobs import Run
 from fashion_cnn.localsagemaker.protocol import ACCOUNT, AwsError, operation
 
 MAX_INSTANCES: Final = 4  # the account's quota, so to speak: each is a process of its own
@@ -78,7 +79,7 @@ class Cloud:
     calls: logging.Logger
     jobs: jobs.Settings
     fleets: dict[str, Fleet] = field(default_factory=dict)
-    runs: dict[str, jobs.Run] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property

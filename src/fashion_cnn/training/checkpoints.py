@@ -23,7 +23,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, path: Path) -> None:
         """Read the file, where there is one."""
         super().__init__()
-        self.path, self.state = path, []  # type: ignore[var-annotated]
+        self.path, self.state = path, []
         self.curves: dict[str, list[float]] = {}
         if path.exists():
             with np.load(path) as file:
@@ -69,7 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
         partial = self.path.with_suffix(".partial")
         with partial.open("wb") as file:
             values = {f"variable_{number}": one.numpy() for number, one in enumerate(self._variables())}
-            np.savez(file, curves=json.dumps(self.curves), **values)  # type: ignore[arg-type]
+            np.savez(file, curves=json.dumps(self.curves), **values)
         partial.replace(self.path)
 
     def _variables(self) -> list[Any]:

@@ -17,8 +17,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,16 +30,21 @@ from fashion_cnn.core import dataset
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Params
 
+if TYPE_CHECKING:
+    import boto3
+
 # The newest training image that the SDK knows. Source: sagemaker.core.image_uris.
 TENSORFLOW: Final = "2.21.0"
 VOLUME_GB: Final = 30
 POLL_SECONDS: Final = 0.5
-LAST_LINES: Final = 15
+LAST_LINES: Final = 5
 LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
 RESULT: Final = ("history.csv", "metrics.json", "model.keras", "predictions.npz")
-# What the SDK's driver prints before the script begins is of use to those alone who look for a fault in it.
+# What the SDK's driver prints around the script is of use to those alone who look for a fault in it.
 BEGINS: Final = "Executing command: "
+ENDS: Final = "Command failed with exit code "
+CODE: Final = "/opt/ml/input/data/code"  # where the driver unpacks the source folder
 
 
 class Plan(NamedTuple):
@@ -124,10 +130,11 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target, seeds:
     Raises:
         UserError: no job succeeded, with the last one's reason; or SageMaker or S3 refuse.
     """
+    ending = threading.Event()
     with explained("training"):
         if seeds > 1 and training.max_jobs > 1 and _present(wanted.name, target) is None:
-            _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target)
-        fetch(_run(wanted, training, target), folder, target)
+            _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target, ending)
+        fetch(_run(wanted, training, target, ending), folder, target)
         _forget_checkpoints(wanted, target)
 
 
@@ -137,9 +144,8 @@ def _of_seed(wanted: Plan, seed: int) -> Plan:
     return wanted._replace(name=f"{head}-seed{seed}-{digest}", hyperparameters=arguments)
 
 
-def _at_the_same_time(plans: list[Plan], training: Training, target: Target) -> None:
+def _at_the_same_time(plans: list[Plan], training: Training, target: Target, ending: threading.Event) -> None:
     """Run a job each; when one does not succeed, or somebody interrupts, the others are stopped."""
-    ending = threading.Event()
     with ThreadPoolExecutor(training.max_jobs) as pool:
         runs = [pool.submit(_run, plan, training, target, ending) for plan in plans]
         try:
@@ -151,7 +157,7 @@ def _at_the_same_time(plans: list[Plan], training: Training, target: Target) -> 
             raise
 
 
-def _run(wanted: Plan, training: Training, target: Target, ending: threading.Event | None = None) -> dict[str, Any]:
+def _run(wanted: Plan, training: Training, target: Target, ending: threading.Event) -> dict[str, Any]:
     """Have a plan's job completed; a job that fails is followed by another, up to `training.tries` in all.
 
     Whatever ends this function early, `ending` too, stops the job that it started, and no other.
@@ -160,9 +166,11 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
         The job's description.
 
     Raises:
-        UserError: no job succeeded.
+        UserError: no job succeeded, or `ending` was set.
     """
     for left in reversed(range(training.tries)):
+        if ending.is_set():
+            raise UserError(f"{wanted.name}: no longer wanted")
         own = False
         try:
             with target.turn, _calls:  # of two stages that want the same, one starts it
@@ -171,7 +179,7 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
                 job = job or start(wanted, training, target)
             if not own:
                 say(f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice")
-            job, last = follow(job["TrainingJobName"], target, ending or threading.Event())
+            job, last = follow(job["TrainingJobName"], target, ending)
         except BaseException:
             if own:
                 stop(wanted.name, target)
@@ -181,18 +189,23 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
             return job
         if job["TrainingJobStatus"] == "Stopped":
             raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
-        reason, said = job["FailureReason"], " | ".join(last)
+        reason, said = " ".join(job["FailureReason"].split()), " | ".join(last)
         say(f"{name}: {reason}{f'; trying again, {left} left' if left else ''}")
     raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
 
 
-# A session of boto3 may make one client at a time.
+# A session of boto3 may make one client at a time, which then serves every thread.
 _calls = threading.RLock()
 
 
 def _client(target: Target, service: str) -> Any:
     with _calls:
-        return target.session.client(service)
+        return _made(target.session, service)
+
+
+@cache
+def _made(session: "boto3.Session", service: str) -> Any:
+    return session.client(service)
 
 
 def say(line: str) -> None:
@@ -254,6 +267,8 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         # Of the plan, not of the job: the next job goes on where one that failed ended.
         checkpoint_config=CheckpointConfig(s3_uri=f"{folder}/checkpoints/{wanted.checkpoints}"),
         hyperparameters=wanted.hyperparameters,
+        # This code, and not what the embedded SageMaker's Python has of it.
+        environment={"PYTHONPATH": CODE},
         output_data_config=OutputDataConfig(s3_output_path=f"{folder}/jobs", compression_type="GZIP"),
         tags=[Tag(key="project", value=PROJECT)],
     )
@@ -296,16 +311,14 @@ def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str
     Raises:
         UserError: `ending` was set.
     """
-    client, shown, begun = _client(target, "sagemaker"), "", False
-    place: dict[str, str] = {}
+    client, shown = _client(target, "sagemaker"), ""
+    printed = _printed(name, target)
     last: deque[str] = deque(maxlen=LAST_LINES)
     while True:
         job = client.describe_training_job(TrainingJobName=name)
-        for line in _new_lines(name, target, place):
-            if begun:
-                say(line)
-                last.append(line)
-            begun = begun or line.startswith(BEGINS)
+        for line in next(printed):
+            say(line)
+            last.append(line)
         if job["SecondaryStatus"] != shown:
             shown = job["SecondaryStatus"]
             say(f"{name}: {shown}")
@@ -315,23 +328,40 @@ def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str
             raise UserError(f"the training job {name} was no longer wanted")
 
 
-def _new_lines(name: str, target: Target, place: dict[str, str]) -> Iterator[str]:
-    """What a job has printed since the last call; `place`, empty at first, is where that one came to."""
+def _printed(name: str, target: Target) -> Iterator[list[str]]:
+    """What a job's script prints: the first value is what it has so far, each next one what came since.
+
+    A job whose instance was taken away has another log stream on the next.
+    """
     client = _client(target, "logs")
+    tokens: dict[str, str] = {}
+    begun: dict[str, bool] = {}
+    while True:
+        lines = []
+        for stream in _streams(name, client):
+            more = True
+            while more:
+                place = {"nextToken": tokens[stream]} if stream in tokens else {}
+                answer = client.get_log_events(
+                    logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **place
+                )
+                for line in (event["message"] for event in answer["events"]):
+                    if begun.get(stream) and not line.startswith(ENDS):
+                        lines.append(line)
+                    elif line.startswith((BEGINS, ENDS)):
+                        begun[stream] = line.startswith(BEGINS)
+                more = answer["nextForwardToken"] != tokens.get(stream)
+                tokens[stream] = answer["nextForwardToken"]
+        yield lines
+
+
+def _streams(name: str, client: Any) -> list[str]:
+    """A job's log streams, the first first."""
     try:
-        while True:
-            if not place:
-                found = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
-                if not found["logStreams"]:
-                    return
-                place["logStreamName"] = found["logStreams"][0]["logStreamName"]
-            answer = client.get_log_events(logGroupName=LOG_GROUP, startFromHead=True, **place)
-            yield from (event["message"] for event in answer["events"])
-            if answer["nextForwardToken"] == place.get("nextToken"):
-                return
-            place["nextToken"] = answer["nextForwardToken"]
+        found = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
     except client.exceptions.ResourceNotFoundException:
-        return  # AWS makes the group with the first line of the first job
+        return []  # AWS makes the group with the first line of the first job
+    return sorted(stream["logStreamName"] for stream in found["logStreams"])
 
 
 def _forget_checkpoints(wanted: Plan, target: Target) -> None:

@@ -37,8 +37,9 @@ def main() -> None:
                 train.train(options.arm, settings, Path(os.environ["SM_MODEL_DIR"]), CHECKPOINTS)
             else:
                 train.fit_seed(options.arm, settings, options.seed, CHECKPOINTS)
-        except UserError as error:
-            Path(os.environ["SM_OUTPUT_FAILURE"]).write_text(str(error), encoding="utf-8")
+        except Exception as error:
+            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            Path(os.environ["SM_OUTPUT_FAILURE"]).write_text(reason, encoding="utf-8")
             raise
         finally:
             os.chdir("/")

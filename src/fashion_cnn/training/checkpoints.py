@@ -23,7 +23,8 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, path: Path) -> None:
         """Read the file, where there is one."""
         super().__init__()
-        self.path, self.state = path, []
+        self.path = path
+        self.state: list[np.ndarray] = []
         self.curves: dict[str, list[float]] = {}
         if path.exists():
             with np.load(path) as file:
@@ -34,11 +35,15 @@ class Checkpoint(keras.callbacks.Callback):
             print(f"{path.name}: going on after epoch {self.epoch}", flush=True)
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Pass over the first epochs."""
+        """Pass over the first epochs; where these are all, over the rest of the first, too."""
         if self.epoch:
             self.fitting, self.model.train_function = self.model.train_function, self._draw
+            self.model.evaluate = lambda **_: {}
+            self.model.stop_training = self.epoch == self.params["epochs"]
 
     def _draw(self, batches: Any) -> dict[str, float]:
+        if not self.model.optimizer.built:  # it is by its first step, which makes what Keras asks for after an epoch
+            return self.fitting(batches)
         for _ in range(self.model.steps_per_execution):
             next(batches, None)
         return {}
@@ -55,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _restore(self) -> None:
         self.model.train_function = self.fitting
-        self.model.optimizer.build(self.model.trainable_variables)
+        del self.model.evaluate
         for variable, value in zip(self._variables(), self.state, strict=True):
             variable.assign(value)
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from fashion_cnn.localcloud import s3
 from fashion_cnn.localsagemaker import container, jobs
-from support.cloud import ROLE, TESTS, EmbeddedCloud, wait_until
+from support.cloud import TESTS, EmbeddedCloud, wait_until
 
 CORES = len(os.sched_getaffinity(0))
 FOREVER = "sleep 600"
@@ -252,68 +251,6 @@ def test_a_log_is_read_page_by_page_in_both_directions(cloud: EmbeddedCloud) -> 
     assert events(cloud, "printing", nextToken=answer["nextBackwardToken"], limit=1)[0] == ["line 4"]
     none, again = events(cloud, "printing", nextToken=answer["nextForwardToken"])
     assert (none, again["nextForwardToken"]) == ([], answer["nextForwardToken"])
-
-
-# The SDK
-
-
-SDK_JOB = """
-import logging, sys
-from sagemaker.core.helper.session_helper import Session
-from sagemaker.train import ModelTrainer
-from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
-
-logging.basicConfig(level="INFO")
-bucket, role, source = sys.argv[1:]
-off = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-trainer = ModelTrainer(
-    sagemaker_session=Session(default_bucket=bucket, sagemaker_config=off),
-    role=role,
-    training_image="tensorflow",
-    base_job_name="from-the-sdk",
-    source_code=SourceCode(source_dir=source, entry_script="train.py"),
-    compute=Compute(instance_type="ml.m5.large", instance_count=1),
-    hyperparameters={"epochs": 3},
-    output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/jobs"),
-)
-trainer.train([InputData(channel_name="data", data_source=f"s3://{bucket}/sdk/")], wait=True, logs=True)
-"""
-SCRIPT = """
-import json, os, pathlib, sys
-names = ("SM_CHANNEL_DATA", "SM_HP_EPOCHS", "SM_CURRENT_HOST")
-seen = {name: os.environ[name] for name in names} | {"arguments": sys.argv[1:]}
-pathlib.Path(os.environ["SM_MODEL_DIR"], "seen.json").write_text(json.dumps(seen))
-print("trained by the script")
-"""
-
-
-def test_the_sdks_trainer_and_its_drivers_run_a_job(cloud: EmbeddedCloud, tmp_path: Path) -> None:
-    put(cloud, sdk__images="images")
-    (tmp_path / "train.py").write_text(SCRIPT, encoding="utf-8")
-    environment = {
-        "AWS_ACCESS_KEY_ID": cloud.settings.access_key,
-        "AWS_SECRET_ACCESS_KEY": cloud.settings.secret_key,
-        "AWS_DEFAULT_REGION": s3.REGION,
-        "AWS_ENDPOINT_URL": cloud.address,
-        "AWS_ENDPOINT_URL_S3": cloud.settings.endpoint,
-        "SAGEMAKER_VALIDATE_ROLE": "false",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SDK_JOB, s3.BUCKET, ROLE, str(tmp_path)],
-        env={**os.environ, **environment},
-        cwd=tempfile.gettempdir(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (job,) = cloud.client().list_training_jobs(NameContains="from-the-sdk")["TrainingJobSummaries"]
-    (seen,) = cloud.artifact(job["TrainingJobName"]).values()
-    assert seen == (
-        '{"SM_CHANNEL_DATA": "/opt/ml/input/data/data", "SM_HP_EPOCHS": "3", "SM_CURRENT_HOST": "algo-1", '
-        '"arguments": ["--epochs", "3"]}'
-    )
-    assert "trained by the script" in done.stdout + done.stderr
 
 
 def test_a_log_ends_where_it_would_fill_the_disk(tmp_path: Path) -> None:

@@ -197,6 +197,30 @@ def test_one_seed_that_always_fails_ends_the_others(
     assert jobs(target, plan.name) == []
 
 
+def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
+    target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sagemaker.core.helper.session_helper import Session
+    from sagemaker.train import ModelTrainer
+    from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
+
+    (tmp_path / "train.py").write_text("import os, sys; print(os.environ['SM_CHANNEL_DATA'], *sys.argv[1:])")
+    target.session.client("s3").put_object(Bucket=s3.BUCKET, Key="sdk/images", Body=b"images")
+    trainer = ModelTrainer(
+        sagemaker_session=Session(boto_session=target.session, default_bucket=s3.BUCKET),
+        role=target.hosting.role,
+        training_image="tensorflow",
+        base_job_name="from-the-sdk",
+        source_code=SourceCode(source_dir=str(tmp_path), entry_script="train.py"),
+        compute=Compute(instance_type="ml.m5.large", instance_count=1),
+        hyperparameters={"epochs": 3, "name": "it's"},
+        output_data_config=OutputDataConfig(s3_output_path=f"s3://{s3.BUCKET}/jobs"),
+    )
+    trainer.train([InputData(channel_name="data", data_source=f"s3://{s3.BUCKET}/sdk/")], wait=True, logs=True)
+    assert "/opt/ml/input/data/data --epochs 3" in caplog.text
+    assert jobs(target, "from-the-sdk") == ["Completed"]
+
+
 # What a job is, and what it is given
 
 
@@ -255,7 +279,7 @@ def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_
     target: Target, set_params: Callable[..., Path]
 ) -> None:
     def train(where: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[dict[str, bytes], str]:
-        quick = {"train.epochs": 60, "train.precision": "float32"}
+        quick = {"train.epochs": 20, "train.precision": "float32"}
         set_params(**quick, **{"cloud.train": where, "cloud.spot": True})
         stage = subprocess.Popen(
             [sys.executable, "-m", "fashion_cnn.stages", "train", "baseline"],
@@ -269,10 +293,14 @@ def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_
         return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}, printed
 
     def take_the_instance_away() -> None:
-        client, prefix = target.session.client("s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
-        wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix), 120)
-        server = daemon.find(sagemaker.server(s3.store()))
+        store = s3.store()
+        server, folder = daemon.find(sagemaker.server(store)), store.folder / "sagemaker/jobs"
         assert server is not None
+        wait_until(lambda: list(folder.glob("fashion-cnn-baseline-*/checkpoints/seed-0.npz")), 120)
+        for process in server.children(recursive=True):
+            process.suspend()  # or it might complete before
+        client, prefix = target.session.client("s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
+        wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix))
         server.send_signal(signal.SIGUSR1)
 
     here, _ = train("local")

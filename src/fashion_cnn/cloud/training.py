@@ -43,7 +43,7 @@ PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
 RESULT: Final = ("history.csv", "metrics.json", "model.keras", "predictions.npz")
 # What the SDK's driver prints around the script is of use to those alone who look for a fault in it.
 BEGINS: Final = "Executing command: "
-ENDS: Final = "Command failed with exit code "
+ENDS: Final = ("Command failed with exit code ", "++ echo 'Training Container Execution Completed'")
 CODE: Final = "/opt/ml/input/data/code"  # where the driver unpacks the source folder
 
 
@@ -311,7 +311,7 @@ def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str
     Raises:
         UserError: `ending` was set.
     """
-    client, shown = _client(target, "sagemaker"), ""
+    client, passed = _client(target, "sagemaker"), 0
     printed = _printed(name, target)
     last: deque[str] = deque(maxlen=LAST_LINES)
     while True:
@@ -319,9 +319,10 @@ def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str
         for line in next(printed):
             say(line)
             last.append(line)
-        if job["SecondaryStatus"] != shown:
-            shown = job["SecondaryStatus"]
-            say(f"{name}: {shown}")
+        transitions = job.get("SecondaryStatusTransitions", [])
+        for transition in transitions[passed:]:
+            say(f"{name}: {transition['Status']}")
+        passed = len(transitions)
         if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
             return job, list(last)
         if ending.wait(POLL_SECONDS):
@@ -348,7 +349,7 @@ def _printed(name: str, target: Target) -> Iterator[list[str]]:
                 for line in (event["message"] for event in answer["events"]):
                     if begun.get(stream) and not line.startswith(ENDS):
                         lines.append(line)
-                    elif line.startswith((BEGINS, ENDS)):
+                    elif line.startswith((BEGINS, *ENDS)):
                         begun[stream] = line.startswith(BEGINS)
                 more = answer["nextForwardToken"] != tokens.get(stream)
                 tokens[stream] = answer["nextForwardToken"]

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,21 +27,24 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Params
 from fashion_cnn.localcloud import daemon, s3, sagemaker
 from fashion_cnn.stages import remote
-from support.cloud import wait_until
+from support import cloud
 from support.repository import REPOSITORY
 
-# Stands for a training: it waits for a file, fails as often as it is told, and else writes the four files.
+# Stands for a training: --folder FOLDER --failures N, and --seed N for one seed. Seed 1 fails so often; all else waits
+# while the folder holds a file, and writes the four files.
 SCRIPT = """
 import os, pathlib, sys, time
-folder, failures = sys.argv[2], sys.argv[4]  # --folder FOLDER --failures N, and --seed N for one seed
-tries = pathlib.Path(folder, "tries")
+import fashion_cnn
+folder, failures = pathlib.Path(sys.argv[2]), int(sys.argv[4])
+tries = folder / ("tries-" + sys.argv[-1])
 tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
-while pathlib.Path(folder, "hold").exists():
-    time.sleep(0.05)
-if len(tries.read_text()) <= int(failures):
+if sys.argv[5:] == ["--seed", "1"] and len(tries.read_text()) <= failures:
+    print("first words")
     sys.exit("the last straw")
+while (folder / "hold").exists():
+    time.sleep(0.05)
 for name in ("history.csv", "metrics.json", "model.keras", "predictions.npz"):
-    pathlib.Path(os.environ["SM_MODEL_DIR"], name).write_text(name)
+    pathlib.Path(os.environ["SM_MODEL_DIR"], name).write_text(fashion_cnn.__file__)
 """
 
 
@@ -60,11 +64,12 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, target: Target) -> Callable[[str, int], Plan]:
-    """A plan of a job that fails so often first."""
+    """A plan of SCRIPT, with an empty package of this project's name."""
     source = tmp_path / "source"
-    source.mkdir()
+    (source / "fashion_cnn").mkdir(parents=True)
+    (source / "fashion_cnn/__init__.py").touch()
     (source / "train.py").write_text(SCRIPT, encoding="utf-8")
-    target.session.client("s3").put_object(Bucket=s3.BUCKET, Key="some/data", Body=b"data")
+    training._client(target, "s3").put_object(Bucket=s3.BUCKET, Key="some/data", Body=b"data")
 
     def plan(name: str, failures: int = 0) -> Plan:
         arguments = {"folder": str(tmp_path), "failures": str(failures)}
@@ -79,8 +84,13 @@ def settings(**changes: Any) -> Training:
 
 def jobs(target: Target, name: str) -> list[str]:
     """The states of a plan's jobs, the first first."""
-    listed = target.session.client("sagemaker").list_training_jobs(NameContains=f"{name}-", SortBy="CreationTime")
+    client = training._client(target, "sagemaker")
+    listed = client.list_training_jobs(NameContains=f"{name}-", SortBy="CreationTime")
     return [job["TrainingJobStatus"] for job in listed["TrainingJobSummaries"]]
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    return cloud.wait_until(condition, seconds, pause=0.2)  # asking costs processor time
 
 
 def brought(folder: Path) -> set[str]:
@@ -97,37 +107,23 @@ def result(tmp_path: Path) -> Path:
 def test_a_job_s_result_is_brought_and_the_same_training_is_not_paid_twice(
     target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
 ) -> None:
-    plan = stand_in("twice", failures=1)
-    training.bring(plan, result, settings(tries=2), target)
+    plan = stand_in("paid")
+    training.bring(plan, result, settings(), target)
     assert brought(result) == set(training.RESULT)
-    assert jobs(target, plan.name) == ["Failed", "Completed"]
+    imported = (result / "model.keras").read_text(encoding="utf-8")
+    assert imported == "/opt/ml/input/data/code/fashion_cnn/__init__.py", "the code that was sent is what runs"
     again = tmp_path / "again"
     again.mkdir()
     training.bring(plan, again, settings(), target)
     assert brought(again) == set(training.RESULT)
-    assert len(jobs(target, plan.name)) == 2
+    assert jobs(target, plan.name) == ["Completed"]
 
     key = f"{training.PREFIX}/jobs/"
-    client = target.session.client("s3")
+    client = training._client(target, "s3")
     for one in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=key)["Contents"]:
         client.delete_object(Bucket=s3.BUCKET, Key=one["Key"])
     training.bring(plan, again, settings(), target)
-    assert len(jobs(target, plan.name)) == 3, "a result that is gone is made again"
-
-
-def test_a_job_that_always_fails_is_told_with_its_own_last_lines(
-    target: Target, stand_in: Callable[..., Plan], result: Path
-) -> None:
-    plan = stand_in("hopeless", failures=9)
-    with pytest.raises(UserError, match=r"failed, the last of 2: AlgorithmError: .* it said: .*the last straw"):
-        training.bring(plan, result, settings(tries=2), target)
-    assert jobs(target, plan.name) == ["Failed", "Failed"]
-    assert brought(result) == set()
-
-    command.show_jobs(Console(file=(written := io.StringIO()), width=400))
-    shown = [line for line in written.getvalue().splitlines() if line.startswith(plan.name)]
-    assert len(shown) == 2
-    assert all(" Failed " in line and "AlgorithmError" in line for line in shown)
+    assert len(jobs(target, plan.name)) == 2, "a result that is gone is made again"
 
 
 def test_a_job_that_runs_already_is_joined(
@@ -140,7 +136,7 @@ def test_a_job_that_runs_already_is_joined(
         first = pool.submit(training.bring, plan, result, settings(), target)
         wait_until(lambda: jobs(target, plan.name))
         second = pool.submit(training.bring, plan, other, settings(), target)
-        wait_until((tmp_path / "tries").exists)
+        wait_until((tmp_path / "tries-0").exists)
         (tmp_path / "hold").unlink()
         first.result(60)
         second.result(60)
@@ -155,7 +151,7 @@ def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
     (tmp_path / "hold").touch()
 
     def interrupt() -> None:
-        wait_until((tmp_path / "tries").exists)
+        wait_until((tmp_path / "tries-0").exists)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -167,45 +163,57 @@ def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
     assert brought(result) == set()
 
 
-def test_seeds_are_jobs_at_the_same_time_and_one_job_more_brings_the_result(
+def test_seeds_are_jobs_at_the_same_time_that_are_tried_again_and_one_more_brings_the_result(
     target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
 ) -> None:
-    plan = stand_in("seeds-abc")
+    plan = stand_in("seeds-abc", failures=2)
     (tmp_path / "hold").touch()
     with ThreadPoolExecutor() as pool:
-        whole = pool.submit(training.bring, plan, result, settings(), target, 3)
+        whole = pool.submit(training.bring, plan, result, settings(tries=3), target, 2)
         wait_until(
-            lambda: [jobs(target, f"fashion-cnn-seeds-seed{seed}-abc") for seed in range(3)] == 3 * [["InProgress"]]
+            lambda: [jobs(target, f"fashion-cnn-seeds-seed{seed}-abc") for seed in range(2)] == 2 * [["InProgress"]]
         )
         assert jobs(target, plan.name) == []
         (tmp_path / "hold").unlink()
         whole.result(60)
+    assert jobs(target, "fashion-cnn-seeds-seed0-abc") == ["Completed"]
+    assert jobs(target, "fashion-cnn-seeds-seed1-abc") == ["Failed", "Failed", "Completed"]
     assert jobs(target, plan.name) == ["Completed"]
     assert brought(result) == set(training.RESULT)
 
 
-def test_one_seed_that_always_fails_ends_the_others(
-    target: Target, stand_in: Callable[..., Plan], result: Path
+def test_a_seed_that_always_fails_ends_the_others_and_is_told_in_one_line_with_its_last_words(
+    target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
 ) -> None:
-    plan = stand_in("bad-seeds-abc")
-    (plan.source / "train.py").write_text(
-        "import sys, time\nif sys.argv[-1] == '1': sys.exit('seed 1 fails')\ntime.sleep(600)", encoding="utf-8"
+    plan = stand_in("hopeless-abc", failures=9)
+    (tmp_path / "hold").touch()
+    with pytest.raises(UserError) as error:
+        training.bring(plan, result, settings(tries=2), target, 2)
+    assert re.fullmatch(
+        "the training job fashion-cnn-hopeless-seed1-abc-.* failed, the last of 2: AlgorithmError: .*"
+        "; it said: first words . the last straw",
+        str(error.value),
     )
-    with pytest.raises(UserError, match="fashion-cnn-bad-seeds-seed1-abc-.* failed, the last of 1: .*seed 1 fails"):
-        training.bring(plan, result, settings(tries=1), target, 2)
-    wait_until(lambda: jobs(target, "fashion-cnn-bad-seeds-seed0-abc") == ["Stopped"])
+    wait_until(lambda: jobs(target, "fashion-cnn-hopeless-seed0-abc") == ["Stopped"])
     assert jobs(target, plan.name) == []
+    assert brought(result) == set()
+
+    command.show_jobs(Console(file=(written := io.StringIO()), width=400))
+    shown = [line for line in written.getvalue().splitlines() if line.startswith("fashion-cnn-hopeless-seed1")]
+    assert len(shown) == 2
+    assert all(" Failed " in line and "AlgorithmError" in line for line in shown)
 
 
 def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
-    target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", s3.REGION)  # its client of the logs is of no session that it was given
     from sagemaker.core.helper.session_helper import Session
     from sagemaker.train import ModelTrainer
     from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
 
     (tmp_path / "train.py").write_text("import os, sys; print(os.environ['SM_CHANNEL_DATA'], *sys.argv[1:])")
-    target.session.client("s3").put_object(Bucket=s3.BUCKET, Key="sdk/images", Body=b"images")
+    training._client(target, "s3").put_object(Bucket=s3.BUCKET, Key="sdk/images", Body=b"images")
     trainer = ModelTrainer(
         sagemaker_session=Session(boto_session=target.session, default_bucket=s3.BUCKET),
         role=target.hosting.role,
@@ -262,7 +270,7 @@ def test_a_job_is_named_by_what_decides_its_result(target: Target, tmp_path: Pat
 
 @pytest.mark.usefixtures("prepared")
 def test_what_dvc_pushed_is_used_where_it_lies_and_the_rest_is_uploaded_once(target: Target, tmp_path: Path) -> None:
-    client, path = target.session.client("s3"), Path("data/prepared/test.npz")
+    client, path = training._client(target, "s3"), Path("data/prepared/test.npz")
     digest = training._md5(path)
     client.upload_file(str(path), s3.BUCKET, f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
     channels = planned(target, tmp_path, "cnn3").channels
@@ -296,10 +304,10 @@ def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_
         store = s3.store()
         server, folder = daemon.find(sagemaker.server(store)), store.folder / "sagemaker/jobs"
         assert server is not None
-        wait_until(lambda: list(folder.glob("fashion-cnn-baseline-*/checkpoints/seed-0.npz")), 120)
+        cloud.wait_until(lambda: list(folder.glob("fashion-cnn-baseline-*/checkpoints/seed-0.npz")), 120)
         for process in server.children(recursive=True):
             process.suspend()  # or it might complete before
-        client, prefix = target.session.client("s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
+        client, prefix = training._client(target, "s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
         wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix))
         server.send_signal(signal.SIGUSR1)
 

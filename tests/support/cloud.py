@@ -26,11 +26,11 @@ ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not 
 TESTS = Path(__file__).parents[1]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
+        time.sleep(pause)
     return result
 
 
@@ -175,7 +175,7 @@ class EmbeddedCloud:
             description = self.client().describe_training_job(TrainingJobName=name)
             return status in (description["TrainingJobStatus"], description["SecondaryStatus"]) and description
 
-        return wait_until(poll)
+        return wait_until(poll, pause=0.1)
 
     def artifact(self, name: str, archive: str = "model.tar.gz") -> dict[str, str]:
         """The files in an artifact of a training job."""

@@ -148,8 +148,11 @@ def default_remote() -> str | None:
 
 
 def remote_url() -> str | None:
-    """The address of the clone's remote, s3://bucket/key; None where the clone is connected to no embedded cloud."""
-    return _dvc("config", f"remote.{REMOTE}.url") if connected_folder() else None
+    """The address of the clone's remote, s3://bucket/key; None where it has none in S3, or nobody connected it."""
+    if not AWS_CONFIG.with_name("config.local").exists():
+        return None
+    url = _dvc("config", f"remote.{REMOTE}.url")
+    return url if url.startswith("s3://") else None
 
 
 def folder_in(aws_config: Path) -> Path | None:

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 
 from fashion_cnn.cloud.deployment import explained
 from fashion_cnn.cloud.params import PROJECT, Training
@@ -132,10 +132,13 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target, seeds:
     """
     ending = threading.Event()
     with explained("training"):
-        if seeds > 1 and training.max_jobs > 1 and _present(wanted.name, target) is None:
-            _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target, ending)
-        fetch(_run(wanted, training, target, ending), folder, target)
-        _forget_checkpoints(wanted, target)
+        try:
+            if seeds > 1 and training.max_jobs > 1 and _present(wanted.name, target) is None:
+                _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target, ending)
+            fetch(_run(wanted, training, target, ending), folder, target)
+            _forget_checkpoints(wanted, target)
+        except (EndpointConnectionError, HTTPClientError) as error:
+            raise UserError(f"{error}; run the stage again: it goes on from the last epoch that reached S3") from None
 
 
 def _of_seed(wanted: Plan, seed: int) -> Plan:

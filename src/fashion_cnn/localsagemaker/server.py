@@ -343,6 +343,7 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         store, state = s3.settings(s3.store(folder)), sagemaker.read_state(folder)
+        s3.name_full_disks(s3.store(folder), hosting.s3_client(store).meta.events)
         async with hosting.client_session() as session:
             cloud = app.state.cloud = Cloud(
                 folder=folder,

@@ -26,6 +26,7 @@ from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Params
 from fashion_cnn.localcloud import daemon, s3, sagemaker
+from fashion_cnn.stages import __main__ as stages
 from fashion_cnn.stages import remote
 from support import cloud
 from support.repository import REPOSITORY
@@ -221,7 +222,7 @@ def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
         base_job_name="from-the-sdk",
         source_code=SourceCode(source_dir=str(tmp_path), entry_script="train.py"),
         compute=Compute(instance_type="ml.m5.large", instance_count=1),
-        hyperparameters={"epochs": 3, "name": "it's"},
+        hyperparameters={"epochs": 3},
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{s3.BUCKET}/jobs"),
     )
     trainer.train([InputData(channel_name="data", data_source=f"s3://{s3.BUCKET}/sdk/")], wait=True, logs=True)
@@ -284,36 +285,41 @@ def test_what_dvc_pushed_is_used_where_it_lies_and_the_rest_is_uploaded_once(tar
 
 @pytest.mark.usefixtures("prepared", "workspace")
 def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_interrupted(
-    target: Target, set_params: Callable[..., Path]
+    target: Target,
+    set_params: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def train(where: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[dict[str, bytes], str]:
-        quick = {"train.epochs": 20, "train.precision": "float32"}
-        set_params(**quick, **{"cloud.train": where, "cloud.spot": True})
-        stage = subprocess.Popen(
-            [sys.executable, "-m", "fashion_cnn.stages", "train", "baseline"],
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        meanwhile()
-        printed, _ = stage.communicate(timeout=200)
-        assert stage.returncode == 0, printed
-        return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}, printed
-
     def take_the_instance_away() -> None:
         store = s3.store()
         server, folder = daemon.find(sagemaker.server(store)), store.folder / "sagemaker/jobs"
         assert server is not None
-        cloud.wait_until(lambda: list(folder.glob("fashion-cnn-baseline-*/checkpoints/seed-0.npz")), 120)
+        cloud.wait_until(lambda: list(folder.glob("fashion-cnn-baseline-*/checkpoints/seed-0.npz")), 300)
         for process in server.children(recursive=True):
             process.suspend()  # or it might complete before
         client, prefix = training._client(target, "s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
         wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix))
         server.send_signal(signal.SIGUSR1)
 
-    here, _ = train("local")
-    there, printed = train("sagemaker", take_the_instance_away)
-    assert here == there
+    def written() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in Path("models/baseline").iterdir()}
+
+    quick = {"train.epochs": 20, "train.precision": "float32"}
+    set_params(**quick)
+    code = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    subprocess.run([sys.executable, "-m", "fashion_cnn.stages", "train", "baseline"], env=code, check=True)
+    here = written()
+
+    set_params(**quick, **{"cloud.train": "sagemaker", "cloud.spot": True})
+    monkeypatch.setattr(sys, "argv", ["stages", "train", "baseline"])
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor() as pool:
+        interruption = pool.submit(take_the_instance_away)
+        stages.main()
+        interruption.result()
+    signal.signal(signal.SIGTERM, before)
+    assert written() == here
     assert sorted(here) == sorted(training.RESULT)
+    printed = capsys.readouterr().out
     assert "Interrupted" in printed
     assert "going on after epoch" in printed

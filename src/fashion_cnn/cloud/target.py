@@ -43,12 +43,8 @@ class Target(NamedTuple):
         return f"fashion-cnn/endpoints/{self.endpoint}/"
 
 
-def connect(settings: Deploy, work: str = "") -> Target:
+def connect(settings: Deploy) -> Target:
     """The target that the parameters name. A local one is started where it does not run.
-
-    Args:
-        settings: what they say.
-        work: whose turn it is at a local target; by default that of the endpoint.
 
     Raises:
         UserError: the embedded cloud can't start, or is not the one that the clone is connected to.
@@ -57,7 +53,7 @@ def connect(settings: Deploy, work: str = "") -> Target:
         hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
         store = s3.store(connection.shared_folder())
         _point_at(store)
-        turn: AbstractContextManager[Any] = Daemon(store.folder, work or f"endpoint-{settings.endpoint}").lock
+        turn: AbstractContextManager[Any] = Daemon(store.folder, f"endpoint-{settings.endpoint}").lock
     else:
         hosting, turn = settings.aws, nullcontext()
     import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)

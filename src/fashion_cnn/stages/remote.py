@@ -14,6 +14,7 @@ from fashion_cnn.core import params
 from fashion_cnn.core.outputs import output_folder
 from fashion_cnn.core.params import Params
 from fashion_cnn.localcloud import connection
+from fashion_cnn.localcloud.daemon import Daemon
 from fashion_cnn.stages import job, train
 
 CODE: Final = ("__init__.py", "core/*.py", "training/*.py", "stages/__init__.py", "stages/train.py")
@@ -29,7 +30,8 @@ def main() -> None:
         train.main()  # it copies what a job trained
         return
     train.check_versions()
-    target = connect(Deploy(), "training")
+    target = connect(Deploy())
+    target = target._replace(turn=Daemon(connection.shared_folder(), "training").lock)
     from fashion_cnn.cloud import training  # noqa: PLC0415 the SageMaker SDK takes seconds
 
     with output_folder(train.MODELS / arm) as folder, tempfile.TemporaryDirectory() as code:

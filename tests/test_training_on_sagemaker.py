@@ -90,7 +90,7 @@ def jobs(target: Target, name: str) -> list[str]:
     return [job["TrainingJobStatus"] for job in listed["TrainingJobSummaries"]]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     return cloud.wait_until(condition, seconds, pause=0.2)  # asking costs processor time
 
 
@@ -139,8 +139,8 @@ def test_a_job_that_runs_already_is_joined(
         second = pool.submit(training.bring, plan, other, settings(), target)
         wait_until((tmp_path / "tries-0").exists)
         (tmp_path / "hold").unlink()
-        first.result(60)
-        second.result(60)
+        first.result(300)
+        second.result(300)
     assert jobs(target, plan.name) == ["Completed"]
     assert brought(result) == brought(other) == set(training.RESULT)
 
@@ -176,7 +176,7 @@ def test_seeds_are_jobs_at_the_same_time_that_are_tried_again_and_one_more_bring
         )
         assert jobs(target, plan.name) == []
         (tmp_path / "hold").unlink()
-        whole.result(60)
+        whole.result(300)
     assert jobs(target, "fashion-cnn-seeds-seed0-abc") == ["Completed"]
     assert jobs(target, "fashion-cnn-seeds-seed1-abc") == ["Failed", "Failed", "Completed"]
     assert jobs(target, plan.name) == ["Completed"]

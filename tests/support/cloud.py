@@ -26,7 +26,7 @@ ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not 
 TESTS = Path(__file__).parents[1]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it never came to be"

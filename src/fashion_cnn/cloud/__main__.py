@@ -185,6 +185,7 @@ def show_jobs(console: Console) -> None:
         print("no training job was started yet; `cloud.train: sagemaker` in params.yaml has the arms trained as jobs")
         return
     table = Table("job", "state", "seconds", "reason", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True  # names are copied
     for one in listed:
         job = client.describe_training_job(TrainingJobName=one["TrainingJobName"])
         state = job["TrainingJobStatus"]

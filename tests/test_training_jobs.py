@@ -94,6 +94,7 @@ def test_where_namespaces_are_off_one_line_says_so(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("training jobs need their own /opt/ml")
     assert "user.max_user_namespaces" in line
+    assert line.endswith("(ENOSPC)")
 
 
 # A job from its beginning to its end

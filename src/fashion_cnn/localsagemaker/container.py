@@ -8,6 +8,7 @@ Source: user_namespaces(7), mount_namespaces(7), pid_namespaces(7).
 """
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -41,7 +42,8 @@ def main() -> None:
         enter(folder)
         first = os.fork()
     except OSError as error:
-        print(f"{REMEDY} ({error.strerror})", file=sys.stderr)
+        # Not its text: where the limit is 0, that speaks of a device without space.
+        print(f"{REMEDY} ({errno.errorcode.get(error.errno or 0, error)})", file=sys.stderr)
         sys.exit(REFUSED)
     if not first:
         be_first(command)

@@ -182,7 +182,8 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
                 job = job or start(wanted, training, target)
             if not own:
                 say(f"{job['TrainingJobName']}: the same training, {job['TrainingJobStatus']}; it is not paid twice")
-            job, last = follow(job["TrainingJobName"], target, ending)
+            whose = f"seed {wanted.hyperparameters['seed']}: " if "seed" in wanted.hyperparameters else ""
+            job, last = follow(job["TrainingJobName"], target, ending, whose)
         except BaseException:
             if own:
                 stop(wanted.name, target)
@@ -305,8 +306,8 @@ def stop(name: str, target: Target) -> None:
             say(f"{job['TrainingJobName']}: stopped")
 
 
-def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str, Any], list[str]]:
-    """Show what a job's script prints and how it fares until it ends.
+def follow(name: str, target: Target, ending: threading.Event, whose: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Show what a job's script prints, after `whose`, and how it fares until it ends.
 
     Returns:
         Its description, and the last lines that it printed.
@@ -320,7 +321,7 @@ def follow(name: str, target: Target, ending: threading.Event) -> tuple[dict[str
     while True:
         job = client.describe_training_job(TrainingJobName=name)
         for line in next(printed):
-            say(line)
+            say(f"{whose}{line}")
             last.append(line)
         transitions = job.get("SecondaryStatusTransitions", [])
         for transition in transitions[passed:]:

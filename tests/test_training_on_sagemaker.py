@@ -208,6 +208,7 @@ def test_a_seed_that_always_fails_ends_the_others_and_is_told_in_one_line_with_i
 def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
     target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level("INFO")
     monkeypatch.setenv("AWS_DEFAULT_REGION", s3.REGION)  # its client of the logs is of no session that it was given
     from sagemaker.core.helper.session_helper import Session
     from sagemaker.train import ModelTrainer

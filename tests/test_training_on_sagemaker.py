@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,11 +123,10 @@ def test_a_job_s_result_is_brought_and_the_same_training_is_not_paid_twice(
     client = training._client(target, "s3")
     for one in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=key)["Contents"]:
         client.delete_object(Bucket=s3.BUCKET, Key=one["Key"])
-    training.bring(plan, again, settings(), target)
-    assert len(jobs(target, plan.name)) == 2, "a result that is gone is made again"
+    assert training._present(plan.name, target) is None, "a result that is gone is made again"
 
 
-def test_a_job_that_runs_already_is_joined(
+def test_a_job_that_runs_already_is_joined_and_who_joined_it_does_not_stop_it(
     target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
 ) -> None:
     plan, other = stand_in("joined"), tmp_path / "other"
@@ -135,9 +134,13 @@ def test_a_job_that_runs_already_is_joined(
     (tmp_path / "hold").touch()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(training.bring, plan, result, settings(), target)
-        wait_until(lambda: jobs(target, plan.name))
-        second = pool.submit(training.bring, plan, other, settings(), target)
         wait_until((tmp_path / "tries-0").exists)
+        interruption = pool.submit(lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT)))
+        with pytest.raises(KeyboardInterrupt):
+            training.bring(plan, other, settings(), target)
+        interruption.result()
+        assert jobs(target, plan.name) == ["InProgress"]
+        second = pool.submit(training.bring, plan, other, settings(), target)
         (tmp_path / "hold").unlink()
         first.result(300)
         second.result(300)
@@ -145,7 +148,7 @@ def test_a_job_that_runs_already_is_joined(
     assert brought(result) == brought(other) == set(training.RESULT)
 
 
-def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
+def test_who_interrupts_stops_the_job_that_was_started(
     target: Target, stand_in: Callable[..., Plan], result: Path, tmp_path: Path
 ) -> None:
     plan = stand_in("interrupted")
@@ -155,11 +158,11 @@ def test_who_interrupts_stops_the_job_that_was_started_and_no_other(
         wait_until((tmp_path / "tries-0").exists)
         os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        training.bring(plan, result, settings(), target)
-    thread.join()
+    with ThreadPoolExecutor() as pool:
+        interruption = pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            training.bring(plan, result, settings(), target)
+        interruption.result()
     wait_until(lambda: jobs(target, plan.name) == ["Stopped"])
     assert brought(result) == set()
 

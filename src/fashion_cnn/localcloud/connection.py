@@ -151,7 +151,7 @@ def remote_url() -> str | None:
     """The address of the clone's remote, s3://bucket/key; None where it has none in S3, or nobody connected it."""
     if not AWS_CONFIG.with_name("config.local").exists():
         return None
-    url = _dvc("config", f"remote.{REMOTE}.url")
+    url = _dvc(["config", f"remote.{REMOTE}.url"])
     return url if url.startswith("s3://") else None
 
 

@@ -138,7 +138,8 @@ def test_the_first_seed_is_the_same_each_time_and_however_many_follow(settings: 
 
 def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(settings: Params, tmp_path: Path) -> None:
     chosen = quick(settings, epochs=3, batch_size=2, schedule="cosine", precision="float32")
-    build = partial(architectures.build, "cnn3", settings)
+    small = settings.model_copy(update={"cnn": settings.cnn.model_copy(update={"filters": [4, 8]})})
+    build = partial(architectures.build, "cnn3", small)
 
     class Killed(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002

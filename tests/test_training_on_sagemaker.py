@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -135,10 +135,11 @@ def test_a_job_that_runs_already_is_joined_and_who_joined_it_does_not_stop_it(
     with ThreadPoolExecutor() as pool:
         first = pool.submit(training.bring, plan, result, settings(), target)
         wait_until((tmp_path / "tries-0").exists)
-        interruption = pool.submit(lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT)))
+        interruption = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+        interruption.start()
         with pytest.raises(KeyboardInterrupt):
             training.bring(plan, other, settings(), target)
-        interruption.result()
+        interruption.join()
         assert jobs(target, plan.name) == ["InProgress"]
         second = pool.submit(training.bring, plan, other, settings(), target)
         (tmp_path / "hold").unlink()

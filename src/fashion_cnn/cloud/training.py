@@ -405,6 +405,13 @@ def fetch(job: dict[str, Any], folder: Path, target: Target) -> None:
                 for name in RESULT:
                     content = tar.extractfile(name)
                     assert content is not None  # noqa: S101 (a folder of that name raises below, too)
-                    (folder / name).write_bytes(content.read())
+                    _write(folder / name, content.read())
         except (tarfile.TarError, KeyError, AssertionError) as error:
             raise UserError(f"{url}: not the result of a training ({error}); remove it and run again") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:  # of a full disk it says that, and not where
+        raise OSError(error.errno, error.strerror, str(path)) from None

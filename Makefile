@@ -14,7 +14,7 @@ export SHELL := /bin/sh
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: always help env repro verify study study-status share deploy predict undeploy review check-lock test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
+.PHONY: always help env repro verify study study-status share deploy predict undeploy jobs review check-lock test browser soak bench bench-peers lint format lock cloud-up cloud-down cloud-status
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ predict: env  ## ask the deployed model: make predict IMAGE=picture.png (or a fo
 
 undeploy: env  ## remove the endpoint and all that belongs to it
 	@python -m fashion_cnn.cloud undeploy
+
+jobs: env  ## list the training jobs of `cloud.train: sagemaker`: states, durations, reasons
+	@python -m fashion_cnn.cloud jobs
 
 # Not `env`: where nobody connected this clone to a store, none is started, and the review says what it could not ask.
 review: $(VENV)/.installed  ## what a reviewer needs to know of this branch, in review/: make review BASE=origin/main

@@ -342,6 +342,7 @@ def test_deploying_elsewhere_than_dvc_pushes_is_refused(
     monkeypatch.chdir(clone.folder)
     monkeypatch.delenv(connection.FOLDER_VARIABLE, raising=False)
     assert connection.shared_folder() == store.folder
+    assert connection.remote_url() == f"s3://{s3.BUCKET}/dvc", "from where training jobs take their data"
     monkeypatch.setenv(connection.FOLDER_VARIABLE, str(tmp_path / "other"))
     with pytest.raises(UserError, match=rf"connected to .*{store.folder}, but FASHION_CNN_CLOUD names .*other; unset"):
         connection.shared_folder()

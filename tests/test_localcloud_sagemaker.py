@@ -308,7 +308,7 @@ def test_a_request_that_cannot_be_done_is_refused_with_the_reason(
 
 def test_an_operation_that_is_not_there_is_refused_with_those_that_are(cloud: EmbeddedCloud) -> None:
     with pytest.raises(ClientError) as refusal:
-        cloud.client().list_training_jobs()
+        cloud.client().list_notebook_instances()
     assert code_of(refusal)[0] == "UnknownOperationException"
     assert "CreateEndpoint" in code_of(refusal)[1]
 

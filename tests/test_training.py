@@ -4,6 +4,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from fashion_cnn.core.evaluation import evaluate
 from fashion_cnn.core.lean_keras import keras
 from fashion_cnn.core.params import Params
 from fashion_cnn.training import architectures, controls, fitting, processor
+from fashion_cnn.training.checkpoints import Checkpoint
 from support.repository import random_images
 from support.results import drawn, result
 
@@ -132,6 +134,37 @@ def test_the_first_seed_is_the_same_each_time_and_however_many_follow(settings: 
         np.testing.assert_array_equal(getattr(found[0], name)[0], getattr(found[1], name)[0])
     for name in results.CURVES:
         np.testing.assert_array_equal(found[0].history[name][0], found[1].history[name][0])
+
+
+def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(settings: Params, tmp_path: Path) -> None:
+    chosen = quick(settings, epochs=3, batch_size=2, schedule="cosine", precision="float32")
+    small = settings.model_copy(update={"cnn": settings.cnn.model_copy(update={"filters": [4, 8]})})
+    build = partial(architectures.build, "cnn3", small)
+
+    class Killed(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def fit(*checkpoints: Path) -> fitting.Fitted:
+        return fitting.fit_seed(0, build, SPLITS, chosen, *checkpoints)
+
+    whole = fit()
+    keras.utils.set_random_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        fitting.fit(build("float32"), SPLITS, chosen, [Checkpoint(tmp_path / "seed-0.npz"), Killed()])
+    for resumed in (fit(tmp_path), fit(tmp_path)):  # the second time every epoch was fitted before
+        assert resumed.history == whole.history
+        for ours, theirs in zip((*resumed.weights, *resumed.measured), (*whole.weights, *whole.measured), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_seeds_that_were_fitted_each_by_itself_are_joined_to_the_same_bytes(settings: Params, tmp_path: Path) -> None:
+    chosen = quick(settings, seeds=2, precision="float32")
+    build = partial(architectures.build, "baseline", settings)
+    single = {seed: fitting.fit_seed(seed, build, SPLITS, chosen, tmp_path) for seed in (1, 0)}
+    for seed, joined in enumerate(fitting._fit_seeds(build, SPLITS, chosen, tmp_path)):
+        np.testing.assert_equal(joined._asdict(), single[seed]._asdict())
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:

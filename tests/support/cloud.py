@@ -26,11 +26,11 @@ ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not 
 TESTS = Path(__file__).parents[1]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
+        time.sleep(pause)
     return result
 
 
@@ -144,6 +144,46 @@ class EmbeddedCloud:
     def remove(self, endpoint: str) -> None:
         self.client().delete_endpoint(EndpointName=endpoint)
         wait_until(lambda: not self.client().list_endpoints(NameContains=endpoint)["Endpoints"])
+
+    def train(self, name: str, script: str, **request: Any) -> str:
+        """Start a training job that runs a shell script, which is brought as a channel: arguments are short."""
+        self.objects().put_object(Bucket=s3.BUCKET, Key=f"scripts/{name}/run", Body=script.encode())
+        source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{s3.BUCKET}/scripts/{name}/run"}
+        channels = [{"ChannelName": "script", "DataSource": {"S3DataSource": source}}]
+        self.client().create_training_job(
+            TrainingJobName=name,
+            **{
+                "AlgorithmSpecification": {
+                    "TrainingImage": "tensorflow",
+                    "TrainingInputMode": "File",
+                    "ContainerEntrypoint": ["/bin/sh", "/opt/ml/input/data/script/run"],
+                },
+                "RoleArn": ROLE,
+                "OutputDataConfig": {"S3OutputPath": f"s3://{s3.BUCKET}/jobs"},
+                "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+                **request,
+                "InputDataConfig": channels + request.get("InputDataConfig", []),
+            },
+        )
+        return name
+
+    def job(self, name: str, status: str) -> dict[str, Any]:
+        """The description of a training job, once its primary or secondary status is that."""
+
+        def poll() -> Any:
+            description = self.client().describe_training_job(TrainingJobName=name)
+            return status in (description["TrainingJobStatus"], description["SecondaryStatus"]) and description
+
+        return wait_until(poll, pause=0.1)
+
+    def artifact(self, name: str, archive: str = "model.tar.gz") -> dict[str, str]:
+        """The files in an artifact of a training job."""
+        key = f"jobs/{name}/output/{archive}"
+        content = self.objects().get_object(Bucket=s3.BUCKET, Key=key)["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            files = {one.name: tar.extractfile(one) for one in tar if one.isfile()}
+            return {name: file.read().decode() for name, file in files.items() if file}
 
     def model_servers(self, prefix: str = "") -> list[psutil.Process]:
         """Those that run; a prefix NAME- leaves those of one endpoint."""

@@ -1,4 +1,4 @@
-"""Commands: python -m fashion_cnn.cloud predict IMAGE... | status | undeploy."""
+"""Commands: python -m fashion_cnn.cloud predict IMAGE... | status | undeploy | jobs."""
 
 from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
 
@@ -9,15 +9,18 @@ import sys
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from fashion_cnn.cloud import answering, asking, pictures
 from fashion_cnn.cloud.answering import REPORT
-from fashion_cnn.cloud.params import Cloud, Deploy
-from fashion_cnn.cloud.target import connect
+from fashion_cnn.cloud.params import PROJECT, Cloud, Deploy
+from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 
 NOT_SERVING: Final = 3  # as the Linux Standard Base has it for `status`
+LISTED_JOBS: Final = 20
 STATUS_SECONDS: Final = 120  # an embedded SageMaker that just started has to load its models
 
 
@@ -30,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "jobs":
+            show_jobs(Console())
+            return 0
         changes = {"deploy.target": options.target, "deploy.endpoint": options.endpoint}
         chosen = params.load(Cloud, changes={name: value for name, value in changes.items() if value}).deploy
         match options.command:
@@ -51,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fashion_cnn.cloud",
-        description="Ask the deployed model, or remove it. The section deploy of params.yaml says where it is.",
+        description="Ask the deployed model, remove it, list training jobs; params.yaml says where they are.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, explanation in {
@@ -68,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="one JSON document, for programs")
         if name == "undeploy":
             command.add_argument("--all", action="store_true", help="every endpoint that this project made there")
+    explanation = f"the latest {LISTED_JOBS} training jobs of this project, the newest first"
+    commands.add_parser("jobs", help=explanation, description=explanation)
     return parser
 
 
@@ -131,6 +139,27 @@ def status(chosen: Deploy) -> int:
     if chosen.target == "local":
         print(f"Its page: {client.meta.endpoint_url}")
     return 0
+
+
+def show_jobs(console: Console) -> None:
+    """Print training jobs: name, state, how long they ran, and why those that failed did."""
+    client = connect(Deploy()).session.client("sagemaker")
+    listed = client.list_training_jobs(
+        NameContains=f"{PROJECT}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=LISTED_JOBS
+    )["TrainingJobSummaries"]
+    if not listed:
+        print("no training job was started yet; `cloud.train: sagemaker` in params.yaml has the arms trained as jobs")
+        return
+    table = Table("job", "state", "seconds", "reason", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True  # names are copied
+    for one in listed:
+        job = client.describe_training_job(TrainingJobName=one["TrainingJobName"])
+        state = job["TrainingJobStatus"]
+        shown = state if state == job["SecondaryStatus"] else f"{state}: {job['SecondaryStatus']}"
+        seconds = str(job.get("BillableTimeInSeconds", ""))
+        table.add_row(job["TrainingJobName"], shown, seconds, escape(job.get("FailureReason", "")))
+    console.print(table)
+    print("on the embedded SageMaker: nothing is paid for")
 
 
 def undeploy(chosen: Deploy, *, everything: bool) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from sagemaker.core import image_uris, shapes
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model, Tag
@@ -152,7 +153,7 @@ def explained(work: str) -> Iterator[None]:
         answer = error.response["Error"]
         message = " ".join(answer.get("Message", "").split())
         raise UserError(f"{work} failed: {error.operation_name}: {answer.get('Code')}: {message}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise UserError(f"{work} failed: {' '.join(str(error).split())}") from error
 
 

@@ -1,4 +1,4 @@
-"""The section `deploy` of params.yaml: where the candidate is deployed, and what AWS is told."""
+"""The sections `deploy` and `cloud` of params.yaml: where what runs, and what AWS is told."""
 
 from typing import Annotated, Final, Literal
 
@@ -128,3 +128,25 @@ class Cloud(Part):
     """What the stage reads that deploys."""
 
     deploy: Deploy
+
+
+class Training(Section):
+    """Where the arms are trained. It decides no result, and no trained stage tracks it."""
+
+    train: Annotated[Literal["local", "sagemaker"], Field(description="local or sagemaker")] = "local"
+    tries: Annotated[int, Field(strict=True, ge=1, le=10, description="a whole number from 1 to 10")] = 3
+    max_jobs: Annotated[int, Field(strict=True, ge=1, le=100, description="a whole number from 1 to 100")] = 4
+    timeout_minutes: Annotated[
+        float, Field(strict=True, ge=1, le=40320, description="a number from 1 to 40320, four weeks")
+    ] = 240
+    instance_type: Annotated[
+        str,
+        Field(strict=True, pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="an instance type such as ml.m5.large"),
+    ] = "ml.m5.large"
+    spot: Flag = False
+
+
+class Where(Part):
+    """What decides where a stage runs."""
+
+    cloud: Training

@@ -152,6 +152,14 @@ def default_remote() -> str | None:
     return options.get(f"remote.{REMOTE}.url") if options.get("core.remote") == REMOTE else None
 
 
+def remote_url() -> str | None:
+    """The address of the clone's remote, s3://bucket/key; None where it has none in S3, or nobody connected it."""
+    if not AWS_CONFIG.with_name("config.local").exists():
+        return None
+    url = _dvc(["config", f"remote.{REMOTE}.url"])
+    return url if url.startswith("s3://") else None
+
+
 def folder_in(aws_config: Path) -> Path | None:
     """The folder of the embedded cloud in an AWS configuration file that `connect` wrote; None in another one."""
     aws = configparser.RawConfigParser()

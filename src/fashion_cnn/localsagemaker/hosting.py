@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -412,8 +413,9 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     return match["bucket"], match["key"]
 
 
+@cache  # a client takes a tenth of a second to make, and serves every thread
 def s3_client(settings: s3.Settings) -> Any:
-    """A client of the embedded S3 that gives up soon."""
+    """The client of the embedded S3, which gives up soon."""
     return botocore.session.get_session().create_client(
         "s3",
         region_name=s3.REGION,

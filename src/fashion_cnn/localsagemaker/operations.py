@@ -18,8 +18,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fashion_cnn.localcloud import daemon, s3
-from fashion_cnn.localsagemaker import hosting
+from fashion_cnn.localsagemaker import hosting, jobs
 from fashion_cnn.localsagemaker.hosting import Fleet, HostingError, Variant
+from fashion_cnn.localsagemaker.jobs import Run
 from fashion_cnn.localsagemaker.protocol import ACCOUNT, AwsError, operation
 
 MAX_INSTANCES: Final = 4  # the account's quota, so to speak: each is a process of its own
@@ -36,6 +37,8 @@ class Kind(NamedTuple):
     name: str
     noun: str
     arn_part: str
+    status: str = "EndpointStatus"  # the member that holds its state, where it has any
+    order: str = "Descending"  # of its list, by default
 
     @property
     def key(self) -> str:
@@ -47,6 +50,8 @@ MODEL: Final = Kind("Model", "model", "model")
 CONFIG: Final = Kind("EndpointConfig", "endpoint configuration", "endpoint-config")
 ENDPOINT: Final = Kind("Endpoint", "endpoint", "endpoint")
 KINDS: Final = (MODEL, CONFIG, ENDPOINT)
+TRAINING_JOB: Final = Kind("TrainingJob", "training job", "training-job", "TrainingJobStatus", "Ascending")
+ALL_KINDS: Final = (*KINDS, TRAINING_JOB)
 
 
 @dataclass(eq=False)
@@ -60,8 +65,10 @@ class Cloud:
         credentials: of the one user.
         hosting: what every fleet shares.
         startup_seconds: that a model server has, where the endpoint configuration does not say.
+        jobs: what every training job shares.
         fleets: the one of each endpoint that serves.
-        tasks: deployments and removals under way.
+        runs: of the training jobs that have not ended.
+        tasks: deployments, removals and training jobs under way.
     """
 
     folder: Path
@@ -70,7 +77,9 @@ class Cloud:
     hosting: hosting.Settings
     startup_seconds: float
     calls: logging.Logger
+    jobs: jobs.Settings
     fleets: dict[str, Fleet] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -439,10 +448,11 @@ async def delete(kind: Kind, cloud: Cloud, request: Record) -> Record:
 
 async def describe(kind: Kind, cloud: Cloud, request: Record) -> Record:
     """DescribeModel, DescribeEndpointConfig, DescribeEndpoint."""
-    return _members(find(cloud, kind, request[kind.key]), f"Describe{kind.name}")
+    return members(find(cloud, kind, request[kind.key]), f"Describe{kind.name}")
 
 
-def _members(record: Record, operation_name: str) -> Record:
+def members(record: Record, operation_name: str) -> Record:
+    """What of a record the answer of an operation may hold."""
     shape = operation("sagemaker", operation_name).output_shape
     return {name: value for name, value in record.items() if name in shape.members}
 
@@ -452,8 +462,8 @@ async def list_resources(kind: Kind, cloud: Cloud, request: Record) -> Record:
 
     A token names the last resource of its page and not a position, which moves when others come and go.
     """
-    column = {"Name": kind.key, "Status": "EndpointStatus"}.get(request.get("SortBy", ""), "CreationTime")
-    descending = request.get("SortOrder", "Descending") == "Descending"
+    column = {"Name": kind.key, "Status": kind.status}.get(request.get("SortBy", ""), "CreationTime")
+    descending = request.get("SortOrder", kind.order) == "Descending"
 
     def place(record: Record) -> tuple[Any, str]:
         return record[column], record[kind.key]
@@ -465,8 +475,8 @@ async def list_resources(kind: Kind, cloud: Cloud, request: Record) -> Record:
         last = _read_token(request["NextToken"], order)
         records = [record for record in records if (place(record) < last if descending else place(record) > last)]
     count = request.get("MaxResults", PAGE)
-    (listed,) = (
-        member
+    ((answered, listed),) = (
+        (name, member)
         for name, member in operation("sagemaker", f"List{kind.name}s").output_shape.members.items()
         if name != "NextToken"
     )
@@ -474,7 +484,7 @@ async def list_resources(kind: Kind, cloud: Cloud, request: Record) -> Record:
         {name: value for name, value in record.items() if name in listed.member.members} for record in records[:count]
     ]
     more = {"NextToken": _token(order, place(records[count - 1]))} if len(records) > count else {}
-    return {f"{kind.name}s": page, **more}
+    return {answered: page, **more}
 
 
 def _token(order: list[Any], last: tuple[Any, str]) -> str:
@@ -504,14 +514,14 @@ def _wanted(record: Record, kind: Kind, request: Record) -> bool:
 
     return (
         request.get("NameContains", "").lower() in record[kind.key].lower()
-        and request.get("StatusEquals") in (None, record.get("EndpointStatus"))
+        and request.get("StatusEquals") in (None, record.get(kind.status))
         and within("CreationTime")
         and within("LastModifiedTime")
     )
 
 
 def _tagged(cloud: Cloud, request: Record) -> dict[str, str]:
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         for name, record in cloud.state[kind.name].items():
             if arn(kind, name) == request["ResourceArn"]:
                 return record["Tags"]

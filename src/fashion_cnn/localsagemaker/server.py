@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
@@ -25,9 +27,9 @@ from starlette.routing import BaseRoute, Route
 
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.localcloud import daemon, s3, sagemaker
-from fashion_cnn.localsagemaker import hosting
+from fashion_cnn.localsagemaker import hosting, jobs, operations, training
 from fashion_cnn.localsagemaker.hosting import UnansweredError
-from fashion_cnn.localsagemaker.operations import KINDS, OPERATIONS, Cloud, recover, serving
+from fashion_cnn.localsagemaker.operations import ALL_KINDS, Cloud, serving
 from fashion_cnn.localsagemaker.page import routes
 from fashion_cnn.localsagemaker.protocol import (
     ACCOUNT,
@@ -58,6 +60,12 @@ MAX_CONNECTIONS: Final = 512
 
 log = logging.getLogger("fashion_cnn.localcloud")
 
+SERVICES: Final = {
+    "sagemaker": operations.OPERATIONS | training.OPERATIONS,
+    "logs": training.LOG_OPERATIONS,
+}
+LOGS_PREFIX: Final = operation("logs", "GetLogEvents").service_model.metadata["targetPrefix"]
+
 # The members of InvokeEndpoint that travel as headers.
 INVOCATION_HEADERS: Final = {
     name: shape.serialization["name"].lower()
@@ -84,33 +92,35 @@ async def root(request: Request) -> Response:
     if "x-amz-target" not in headers and "form-urlencoded" in headers.get("content-type", ""):
         return await sts(request)
     cloud: Cloud = request.app.state.cloud
-    name, parameters = headers.get("x-amz-target", "").removeprefix("SageMaker."), {}
+    prefix, _, name = headers.get("x-amz-target", "").rpartition(".")
+    service, parameters = "logs" if prefix == LOGS_PREFIX else "sagemaker", {}
     try:
         body = await read(request, MAX_JSON_BYTES)
-        authenticate(request, body, cloud.credentials, "sagemaker", s3.REGION)
+        authenticate(request, body, cloud.credentials, service, s3.REGION)
         parameters = document(body)
-        response = json_answer(await call(cloud, name, parameters))
+        response = json_answer(await call(cloud, service, name, parameters))
     except Exception as error:
         response = json_error(refusal(error))
-    if name in OPERATIONS:
+    if name in SERVICES["sagemaker"]:
         record_call(cloud, name, parameters, response.status_code)
     return response
 
 
-async def call(cloud: Cloud, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Check the parameters, run the operation, check its result.
+async def call(cloud: Cloud, service: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Check the parameters, run the operation of a service, check its result.
 
     Raises:
         AwsError: the operation is not known, the parameters are not allowed, or what the operation raises.
         RuntimeError: the result is not what the operation's description says.
     """
-    if name not in OPERATIONS:
-        message = f"The embedded SageMaker does not know {name!r}; it knows {', '.join(OPERATIONS)}."
+    known = SERVICES[service]
+    if name not in known:
+        message = f"The embedded SageMaker does not know {name!r}; it knows {', '.join(known)}."
         raise AwsError("UnknownOperationException", message)
-    model = operation("sagemaker", name)
+    model = operation(service, name)
     check(parameters, model.input_shape)
     require_supported(name, parameters)
-    result = await OPERATIONS[name](cloud, parameters)
+    result = await known[name](cloud, parameters)
     if model.output_shape:
         try:
             check(result, model.output_shape)
@@ -333,16 +343,25 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         store, state = s3.settings(s3.store(folder)), sagemaker.read_state(folder)
+        s3.name_full_disks(s3.store(folder), hosting.s3_client(store).meta.events)
         async with hosting.client_session() as session:
             cloud = app.state.cloud = Cloud(
                 folder=folder,
-                state={kind.name: dict(state.get(kind.name, {})) for kind in KINDS},
+                state={kind.name: dict(state.get(kind.name, {})) for kind in ALL_KINDS},
                 credentials=Credentials(store.access_key, store.secret_key),
                 hosting=hosting.Settings(store, session, model_server),
                 startup_seconds=startup_seconds,
                 calls=_calls(folder / "sagemaker-calls.jsonl"),
+                jobs=jobs.Settings(
+                    store,
+                    folder / "sagemaker" / "jobs",
+                    folder / "sagemaker" / "job-logs",
+                    asyncio.Semaphore(len(os.sched_getaffinity(0))),
+                ),
             )
-            recover(cloud)
+            operations.recover(cloud)
+            training.recover(cloud)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, training.interrupt_spot, cloud)
             cloud.run(_bound_logs(folder))
             yield
             for task in cloud.tasks:
@@ -352,8 +371,9 @@ def application(folder: Path, model_server: str, startup_seconds: float) -> Star
             await asyncio.gather(*retired)
 
     # Read now: the first caller should not wait for it.
-    for name in OPERATIONS:
-        operation("sagemaker", name)
+    for service, known in SERVICES.items():
+        for name in known:
+            operation(service, name)
     return Starlette(
         routes=ROUTES, exception_handlers={404: unknown_path, Exception: internal_failure}, lifespan=lifespan
     )

@@ -17,6 +17,16 @@ CONTAINER: Final[Mapping[str, Any]] = {
     "Mode": ("SingleModel",),
     "ImageConfig": {"RepositoryAccessMode": ("Platform",)},
 }
+CHANNEL: Final[Mapping[str, Any]] = {
+    "ChannelName": ANY,
+    "DataSource": {
+        "S3DataSource": {"S3DataType": ("S3Prefix",), "S3Uri": ANY, "S3DataDistributionType": ("FullyReplicated",)}
+    },
+    "ContentType": ANY,
+    "CompressionType": ("None",),
+    "RecordWrapperType": ("None",),
+    "InputMode": ("File",),
+}
 SUPPORTED: Final[Mapping[str, Mapping[str, Any]]] = {
     "CreateModel": {
         "ModelName": ANY,
@@ -62,6 +72,62 @@ SUPPORTED: Final[Mapping[str, Mapping[str, Any]]] = {
         "TargetVariant": ANY,
         "TargetModel": ANY,
         "InferenceId": ANY,
+    },
+    "CreateTrainingJob": {
+        "TrainingJobName": ANY,
+        "HyperParameters": ANY,
+        "AlgorithmSpecification": {
+            "TrainingImage": ANY,
+            "TrainingInputMode": ("File",),
+            "ContainerEntrypoint": ANY,
+            "ContainerArguments": ANY,
+            "EnableSageMakerMetricsTimeSeries": (False,),
+        },
+        "RoleArn": ANY,
+        "InputDataConfig": CHANNEL,
+        "OutputDataConfig": {"S3OutputPath": ANY, "CompressionType": ("GZIP",), "KmsKeyId": ("",)},
+        "ResourceConfig": {
+            "InstanceType": ANY,
+            "InstanceCount": (1,),
+            "VolumeSizeInGB": ANY,
+            "KeepAlivePeriodInSeconds": (0,),
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": ANY, "MaxWaitTimeInSeconds": ANY},
+        "Tags": ANY,
+        "EnableNetworkIsolation": (False,),
+        "EnableInterContainerTrafficEncryption": (False,),
+        "EnableManagedSpotTraining": ANY,
+        "CheckpointConfig": {"S3Uri": ANY, "LocalPath": ANY},
+        "Environment": ANY,
+    },
+    "ListTrainingJobs": {
+        "NextToken": ANY,
+        "MaxResults": ANY,
+        "CreationTimeAfter": ANY,
+        "CreationTimeBefore": ANY,
+        "LastModifiedTimeAfter": ANY,
+        "LastModifiedTimeBefore": ANY,
+        "NameContains": ANY,
+        "StatusEquals": ANY,
+        "SortBy": ANY,
+        "SortOrder": ANY,
+    },
+    "GetLogEvents": {
+        "logGroupName": ANY,
+        "logStreamName": ANY,
+        "startTime": ANY,
+        "endTime": ANY,
+        "nextToken": ANY,
+        "limit": ANY,
+        "startFromHead": ANY,
+    },
+    "DescribeLogStreams": {
+        "logGroupName": ANY,
+        "logStreamNamePrefix": ANY,
+        "orderBy": ("LogStreamName",),
+        "descending": (False,),
+        "nextToken": ANY,
+        "limit": ANY,
     },
 }
 

@@ -1,7 +1,7 @@
 """Runs a stage: python -m fashion_cnn.stages NAME [ARGUMENTS].
 
 No stage depends on this file in dvc.yaml, because it decides no output: it refuses a mistake anywhere in params.yaml
-before the stage works, and turns what a person can mend into one line.
+before the stage works, turns what a person can mend into one line, and trains where `cloud.train` says.
 """
 
 from fashion_cnn.core import process  # first: it makes the process ready for what is imported next
@@ -20,8 +20,8 @@ def main() -> None:
     del sys.argv[0]  # a stage's own arguments follow its name
     try:
         end_with_dvc()
-        params.load(Parameters)
-        importlib.import_module(f"fashion_cnn.stages.{sys.argv[0]}").main()
+        elsewhere = params.load(Parameters).cloud.train == "sagemaker" and sys.argv[0] == "train"
+        importlib.import_module(f"fashion_cnn.stages.{'remote' if elsewhere else sys.argv[0]}").main()
     except OSError as error:
         sys.exit(f"error: {error}; nothing half-written is left, run it again once that is mended")
     except KeyboardInterrupt:

@@ -2,12 +2,12 @@
 
 from pydantic import ConfigDict
 
-from fashion_cnn.cloud.params import Cloud
+from fashion_cnn.cloud.params import Cloud, Where
 from fashion_cnn.core.params import Params
 from fashion_cnn.reporting.params import Reporting
 
 
-class Parameters(Params, Reporting, Cloud):
+class Parameters(Params, Reporting, Cloud, Where):
     """All that params.yaml may name, and must."""
 
     model_config = ConfigDict(extra="forbid")

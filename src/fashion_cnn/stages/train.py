@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fashion_cnn.core import dataset, params, results
+from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.outputs import output_folder
 from fashion_cnn.core.params import Params
@@ -30,20 +31,34 @@ def main() -> None:
             train(arm, settings, folder)
 
 
-def train(arm: str, settings: Params, folder: Path) -> None:
-    """Train, evaluate and save one arm into `folder`."""
-    check_versions()
-    processor.prepare(settings.train)
-    splits = {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
-
+def train(arm: str, settings: Params, folder: Path, checkpoints: Path | None = None) -> None:
+    """Train, evaluate and save one arm into `folder`; with checkpoints it goes on from there."""
+    splits = prepare(settings)
     from fashion_cnn.training import architectures, fitting  # noqa: PLC0415 they import TensorFlow, which takes seconds
 
     build = partial(architectures.build, arm, settings)
-    network, result = fitting.train(build, splits, settings.train, fitting.configure(settings.train))
+    environment = fitting.configure(settings.train)
+    network, result = fitting.train(build, splits, settings.train, environment, checkpoints)
     kernel = settings.kernel_of(arm)
     fitting.save_network(network, folder / "model.keras")
     results.save(result._replace(metrics=result.metrics | ({"kernel": kernel} if kernel else {})), folder)
     print(f"{arm}: test accuracy {result.metrics['test_accuracy']:.4f}, loss {result.metrics['test_loss']:.4f}")
+
+
+def fit_seed(arm: str, settings: Params, seed: int, checkpoints: Path) -> None:
+    """Fit one seed of those that `train` fits, which then takes its checkpoint up."""
+    splits = prepare(settings)
+    from fashion_cnn.training import architectures, fitting  # noqa: PLC0415 as above
+
+    fitting.configure(settings.train)
+    fitting.fit_seed(seed, partial(architectures.build, arm, settings), splits, settings.train, checkpoints)
+
+
+def prepare(settings: Params) -> dict[str, Images]:
+    """Make the process ready to train, and read the data."""
+    check_versions()
+    processor.prepare(settings.train)
+    return {name: dataset.load(Path("data/prepared"), name) for name in dataset.SPLITS}
 
 
 def check_versions() -> None:

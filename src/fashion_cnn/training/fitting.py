@@ -22,6 +22,7 @@ from fashion_cnn.core.evaluation import evaluate
 from fashion_cnn.core.lean_keras import keras, tf
 from fashion_cnn.core.results import Result
 from fashion_cnn.training import architectures, controls, processor
+from fashion_cnn.training.checkpoints import Checkpoint
 
 PREDICTION_BATCH: Final = 1000
 STEPS_PER_EXECUTION: Final = 25  # Keras's own work between steps is paid once for so many; the result is the same
@@ -92,6 +93,7 @@ def train(
     splits: dict[str, Images],
     settings: params.Train,
     environment: dict[str, Any],
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Fit `settings.seeds` networks, seeded 0, 1, …, and measure each.
 
@@ -103,12 +105,13 @@ def train(
         splits: train, validation and test, images uint8 (n, 28, 28).
         settings: the protocol; loss and metric are the notebook's, cross-entropy and accuracy.
         environment: what `configure` returned, recorded in the metrics with the precision that was used.
+        checkpoints: a folder for a file a seed, with which the same training goes on where it was interrupted.
 
     Returns:
         The first seed's network, uncompiled, and the result over all seeds; metrics are means over seeds,
         those of training and validation at the last epoch.
     """
-    fitted = _fit_seeds(build, splits, settings)
+    fitted = _fit_seeds(build, splits, settings, checkpoints)
     network = _in_float32(build, fitted[0].weights)
     labels = splits["test"].labels
     history = {name: np.array([one.history[name] for one in fitted]) for name in HISTORY.values()}
@@ -126,14 +129,16 @@ def train(
     return Trained(network, result)
 
 
-def _fit_seeds(build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train) -> list[Fitted]:
+def _fit_seeds(
+    build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train, checkpoints: Path | None
+) -> list[Fitted]:
     """Fit every seed: one after the other, or as many at once as there are cores where each keeps to one thread."""
     seeds = range(settings.seeds)
     processes = min(settings.seeds, processor.cores()) if settings.portable else 1
     if processes == 1:
-        return [fit_seed(seed, build, splits, settings) for seed in seeds]
+        return [fit_seed(seed, build, splits, settings, checkpoints) for seed in seeds]
     with ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=_start_process, initargs=(build, splits, settings)
+        processes, get_context("spawn"), initializer=_start_process, initargs=(build, splits, settings, checkpoints)
     ) as pool:
         return list(pool.map(_fit_seed_in_process, seeds))
 
@@ -143,7 +148,7 @@ _task: list[Any] = []  # in a process of `_fit_seeds`: what every seed is given
 
 def _start_process(*task: Any) -> None:
     _task.extend(task)
-    configure(task[-1])
+    configure(task[2])
 
     def end_with_the_stage() -> None:
         wait([parent_process().sentinel])  # type: ignore[union-attr]
@@ -157,12 +162,21 @@ def _fit_seed_in_process(seed: int) -> Fitted:
 
 
 def fit_seed(
-    seed: int, build: Callable[[str], keras.Model], splits: dict[str, Images], settings: params.Train
+    seed: int,
+    build: Callable[[str], keras.Model],
+    splits: dict[str, Images],
+    settings: params.Train,
+    checkpoints: Path | None = None,
 ) -> Fitted:
     """Fit and measure one network; the arguments are those of `train`."""
     keras.utils.set_random_seed(seed)
     network = build(precision(settings))
-    history = fit(network, splits, settings)
+    if checkpoints:
+        kept = Checkpoint(checkpoints / f"seed-{seed}.npz")
+        fit(network, splits, settings, [kept])
+        history = {ours: kept.curves[theirs] for theirs, ours in HISTORY.items()}
+    else:
+        history = fit(network, splits, settings)
     weights = network.get_weights()
     return Fitted(weights, history, measure(_in_float32(build, weights), splits), _lowest_precision(network))
 
@@ -216,7 +230,7 @@ def fit(
         callbacks=list(callbacks),
     ).history
     print(f"fitted in {time.perf_counter() - started:.0f} s", flush=True)
-    return {ours: history[theirs] for theirs, ours in HISTORY.items()}
+    return {ours: history.get(theirs, []) for theirs, ours in HISTORY.items()}
 
 
 def cosine_with_warm_up(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -23,6 +23,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.server import ThreadedMotoServer
 from rich.console import Console
+from sagemaker.core.utils.utils import SageMakerClient
 
 from benchmarks.workspace import free_ports
 from fashion_cnn.cloud import __main__ as command
@@ -263,13 +264,14 @@ def store() -> Any:
 
 
 @pytest.fixture
-def amazon(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Amazon]:
+def amazon(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Amazon]]:
     """Every session from here on; what it was asked is in its `calls`."""
     assert aws, "the account is there"
     Amazon.calls, Amazon.job, Amazon.quotas = [], {}, QUOTAS
     monkeypatch.setenv("FASHION_CNN_CLOUD", str(tmp_path / "cloud"))
     monkeypatch.setattr(boto3, "Session", Amazon)
-    return Amazon
+    yield Amazon
+    SageMakerClient.reset()  # the SDK keeps the first one that it made, for whoever names no session
 
 
 def on_aws(**changes: Any) -> dict[str, Any]:

@@ -47,8 +47,8 @@ repro: env  ## run the whole study, deploy the candidate, push all results to th
 verify: env  ## does this machine train the same bytes as the committed reference? under a minute
 	@python -m fashion_cnn.experiments.verification
 
-study: env  ## run a named study of experiments.yaml: make study NAME=kernel-sweep [JOBS=2] [POINTS="3 5"]
-	@python -m fashion_cnn.experiments.studies run "$(or $(NAME),$(error name a study of experiments.yaml: make study NAME=kernel-sweep))" --jobs "$(or $(JOBS),1)" --points "$(POINTS)"
+study: env  ## run a named study of experiments.yaml: make study NAME=kernel-sweep [JOBS=2] [POINTS="3 5"] [WHERE=sagemaker]
+	@python -m fashion_cnn.experiments.studies run "$(or $(NAME),$(error name a study of experiments.yaml: make study NAME=kernel-sweep))" --jobs "$(JOBS)" --points "$(POINTS)" --where "$(WHERE)"
 
 study-status: env  ## which points of which study have a result, run, or wait
 	@python -m fashion_cnn.experiments.studies status

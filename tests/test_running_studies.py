@@ -17,9 +17,12 @@ from typing import NamedTuple
 import psutil
 import pytest
 
+from fashion_cnn.cloud import training_on_aws
+from fashion_cnn.cloud.params import WHERE
 from fashion_cnn.core import results
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.experiments.studies import __main__ as studies
+from fashion_cnn.experiments.studies import running
 from support.repository import REPOSITORY, SOURCE
 from support.results import drawn, result
 
@@ -255,6 +258,42 @@ def test_a_point_that_is_killed_or_fails_is_tried_three_times_and_says_why(quick
     assert quick.run("git", "status", "--porcelain") == ""
 
 
+def test_a_point_whose_training_jobs_failed_is_not_tried_again_by_the_study(quick: Quick) -> None:
+    (quick.control / "fail-candidate").touch()
+    status, output = finished(quick.study("run", "one", "--where", "sagemaker"))
+    assert status == 1
+    assert (quick.control / "where").read_text(encoding="utf-8").split() == ["sagemaker"], "the stage was told"
+    assert "one-9: a job: its reason; trying again, 2 left\n" in output
+    assert "one-9: try 1 of 1 failed" in output
+    assert "    error: candidate was told to fail\n" in output
+
+
+def test_a_study_s_jobs_on_aws_are_counted_once_each_and_said_before_one_starts(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = "role: arn:aws:iam::123456789012:role/x\n    region: eu-west-1\n    bucket: ours\n"
+    edit("params.yaml", "  target: local", "  target: aws")
+    edit("params.yaml", "    role:\n    region:\n    bucket:\n", f"    {account}")
+    edit("params.yaml", "  seeds: 1", "  seeds: 2")
+    quick.run("git", "commit", "--quiet", "--all", "--message", "On AWS")
+    asked: list[int] = []
+    at_once: set[int] = set()
+
+    def start(call: running.Call, _point: object) -> None:
+        at_once.add(call.jobs)
+        call.waiting.clear()
+
+    monkeypatch.setattr(training_on_aws, "require", lambda _chosen, _target, jobs: asked.append(jobs))
+    monkeypatch.setattr(running, "start", start)
+    monkeypatch.setenv(WHERE, "local")  # and as it was afterwards
+    with pytest.raises(StopIteration):  # of the report, which has no point
+        studies.main(["run", "sizes", "--where", "sagemaker"])
+    jobs = 3 * (3 + 2)  # baseline, cnn3 and cnn5 are the same at every point, and cnn3 is one of the three candidates
+    assert asked == [jobs]
+    assert at_once == {4}, "as many points at a time as there may be jobs"
+    assert f"on AWS in eu-west-1: up to {jobs} training jobs on ml.m5.large, at most 4" in capsys.readouterr().out
+
+
 def test_a_study_is_shared_through_git_and_the_store(
     quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,6 +339,7 @@ def edit(path: str, old: str, new: str) -> None:
         (["run", "size"], "experiments.yaml has no study 'size'; it has: sizes, again, one"),
         (["run", "sizes", "--points", "1 2"], "experiments.yaml: sizes has no point '2'; it has: 1, 3, 7"),
         (["run", "sizes", "--jobs", "0"], "JOBS=0 is not allowed; allowed: a whole number from 1"),
+        (["run", "sizes", "--where", "there"], "WHERE=there is not allowed; allowed: local or sagemaker"),
         (["share", "one"], "there is no git remote to share with; add one: git remote add origin URL"),
     ],
 )

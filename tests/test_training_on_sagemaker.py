@@ -16,9 +16,10 @@ import pytest
 import yaml
 from rich.console import Console
 
+import fashion_cnn
 from benchmarks.workspace import free_ports
 from fashion_cnn.cloud import __main__ as command
-from fashion_cnn.cloud import training
+from fashion_cnn.cloud import slots, training
 from fashion_cnn.cloud.params import Deploy, Training
 from fashion_cnn.cloud.target import Target, connect
 from fashion_cnn.cloud.training import Plan
@@ -328,3 +329,29 @@ def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_
     printed = capsys.readouterr().out
     assert "Interrupted" in printed
     assert "going on after epoch" in printed
+
+
+def test_the_server_that_an_experiment_starts_outlives_its_copy_of_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for copy in ("tmp0x", "studies/sizes-1/clone"):
+        file = f"/home/me/project/.dvc/tmp/exps/{copy}/src/fashion_cnn/__init__.py"
+        monkeypatch.setattr(fashion_cnn, "__file__", file)
+        path = sagemaker._environment(Path("/cloud"))["PYTHONPATH"]
+        assert path.split(os.pathsep)[0] == "/home/me/project/src"
+
+
+def test_stages_together_have_no_more_jobs_at_a_time_than_they_may(tmp_path: Path) -> None:
+    ending = threading.Event()
+    with slots.taken(tmp_path, 2, ending), slots.taken(tmp_path, 2, ending), ThreadPoolExecutor() as pool:
+
+        def third() -> None:
+            with slots.taken(tmp_path, 2, ending):
+                pass
+
+        waiting = pool.submit(third)
+        with pytest.raises(TimeoutError):
+            waiting.result(1)
+        ending.set()
+        with pytest.raises(UserError, match="no longer wanted"):
+            waiting.result(10)
+    with slots.taken(tmp_path, 2, ending):
+        pass  # they are free again

@@ -6,6 +6,7 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
@@ -14,8 +15,9 @@ from rich.table import Table
 
 from fashion_cnn.cloud import answering, asking, pictures
 from fashion_cnn.cloud.answering import REPORT
-from fashion_cnn.cloud.params import PROJECT, Cloud, Deploy
-from fashion_cnn.cloud.target import Target, connect
+from fashion_cnn.cloud.costs import bill, cost
+from fashion_cnn.cloud.params import PROJECT, Cloud, Deploy, Where
+from fashion_cnn.cloud.target import connect
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 
@@ -142,24 +144,34 @@ def status(chosen: Deploy) -> int:
 
 
 def show_jobs(console: Console) -> None:
-    """Print training jobs: name, state, how long they ran, and why those that failed did."""
-    client = connect(Deploy()).session.client("sagemaker")
-    listed = client.list_training_jobs(
-        NameContains=f"{PROJECT}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=LISTED_JOBS
-    )["TrainingJobSummaries"]
-    if not listed:
+    """Print training jobs: name, state, how long they ran, what that cost, and why those that failed did."""
+    chosen = params.load(Where).cloud
+    client = connect(chosen.place).session.client("sagemaker")
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (after connect, which imports it)
+
+    try:
+        listed = client.list_training_jobs(
+            NameContains=f"{PROJECT}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=LISTED_JOBS
+        )["TrainingJobSummaries"]
+        names = [one["TrainingJobName"] for one in listed if one["TrainingJobName"].startswith(f"{PROJECT}-")]
+        jobs = [client.describe_training_job(TrainingJobName=name) for name in names]
+    except (BotoCoreError, ClientError) as error:
+        raise UserError(f"the training jobs can't be listed: {' '.join(str(error).split())}") from error
+    if not jobs:
         print("no training job was started yet; `cloud.train: sagemaker` in params.yaml has the arms trained as jobs")
         return
-    table = Table("job", "state", "seconds", "reason", box=None, pad_edge=False)
+    on_aws = chosen.target == "aws"
+    table = Table("job", "state", "seconds", *["billed seconds", "cost"] * on_aws, "reason", box=None, pad_edge=False)
     table.columns[0].no_wrap = True  # names are copied
-    for one in listed:
-        job = client.describe_training_job(TrainingJobName=one["TrainingJobName"])
-        state = job["TrainingJobStatus"]
+    for job in jobs:
+        state, ended = job["TrainingJobStatus"], job.get("TrainingEndTime") or datetime.now(UTC)
         shown = state if state == job["SecondaryStatus"] else f"{state}: {job['SecondaryStatus']}"
-        seconds = str(job.get("BillableTimeInSeconds", ""))
-        table.add_row(job["TrainingJobName"], shown, seconds, escape(job.get("FailureReason", "")))
+        ran = f"{(ended - job['TrainingStartTime']).total_seconds():.0f}" if "TrainingStartTime" in job else ""
+        price = cost(job, chosen)
+        paid = [str(job.get("BillableTimeInSeconds", "")), "" if price is None else f"{price:.2f}"]
+        table.add_row(job["TrainingJobName"], shown, ran, *paid * on_aws, escape(job.get("FailureReason", "")))
     console.print(table)
-    print("on the embedded SageMaker: nothing is paid for")
+    print(bill(jobs, chosen) if on_aws else "on the embedded SageMaker: nothing is paid for")
 
 
 def undeploy(chosen: Deploy, *, everything: bool) -> None:

@@ -1,37 +1,56 @@
 """What must be there on AWS before anything is made, and what it will cost. Asks only, changes nothing."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fashion_cnn.cloud.costs import PRICES
 from fashion_cnn.cloud.deployment import container
+from fashion_cnn.cloud.params import DOCS
 from fashion_cnn.cloud.target import Target
 from fashion_cnn.core.errors import UserError
 
-PRICES: Final = "https://aws.amazon.com/sagemaker/ai/pricing/"
+Check = Callable[[Target, str], list[str]]  # of a target, which a section of params.yaml describes: what is wrong
 
 
 def require(target: Target) -> None:
-    """Check credentials, region, container, role, bucket, encryption key and alarms.
+    """Check credentials, region, container, role, bucket, encryption key and alarms for an endpoint.
 
     Raises:
         UserError: names everything that is missing, at once.
     """
-    checks: list[Callable[[Target], list[str]]] = [_region_and_container]
+    check(target, "deploy", "deploy", here=[_container], there=[_alarms])
+
+
+def check(target: Target, section: str, purpose: str, *, here: Sequence[Check], there: Sequence[Check]) -> None:
+    """Check what an endpoint and a training job both need, and what one of them needs besides.
+
+    Args:
+        target: where.
+        section: of params.yaml.
+        purpose: what it is to be ready for.
+        here: checks that need no credentials.
+        there: checks that need them.
+
+    Raises:
+        UserError: names everything that is missing, at once.
+    """
+    checks = [_region, *here]
     account, problems = _credentials(target)
     if account:
-        checks += [lambda target: _role(target, account), _bucket, _key, _alarms]
-    for check in checks:
+        checks += [partial(_role, account=account), _bucket, _key, *there]
+    for one in checks:
         try:
-            problems += check(target)
+            problems += one(target, f"{section}.aws")
         except (ClientError, BotoCoreError) as error:
             problems.append(_said(error))
     if problems:
         listed = "; ".join(f"{number}) {problem}" for number, problem in enumerate(problems, start=1))
         raise UserError(
-            f"not ready to deploy on AWS, nothing was made: {listed}; docs/deployment.md says how to mend it"
+            f"not ready to {purpose} on AWS, nothing was made: {listed}; {DOCS[section]} says how to mend it"
         )
 
 
@@ -61,14 +80,23 @@ def _credentials(target: Target) -> tuple[str | None, list[str]]:
         return None, [f"no valid AWS credentials ({_said(error)}): sign in, or set AWS_PROFILE"]
 
 
-def _region_and_container(target: Target) -> list[str]:
+def _region(target: Target, section: str) -> list[str]:
     region = target.hosting.region
+    if region in (known := _regions(target)):
+        return []
+    return [f"{section}.region = {region}: SageMaker is not there; allowed: {', '.join(known)}"]
+
+
+def _regions(target: Target) -> list[str]:
     partitions = target.session.get_available_partitions()
-    known = [
+    return [
         name for one in partitions for name in target.session.get_available_regions("sagemaker", partition_name=one)
     ]
-    if region not in known:
-        return [f"deploy.aws.region = {region}: SageMaker is not there; allowed: {', '.join(known)}"]
+
+
+def _container(target: Target, _section: str) -> list[str]:
+    if target.hosting.region not in _regions(target):
+        return []  # which is said already
     try:
         container(target.hosting)
     except UserError as error:
@@ -76,21 +104,21 @@ def _region_and_container(target: Target) -> list[str]:
     return []
 
 
-def _role(target: Target, account: str) -> list[str]:
+def _role(target: Target, section: str, *, account: str) -> list[str]:
     arn = target.hosting.role or ""
     if arn.split(":")[4] != account:
-        return [f"deploy.aws.role = {arn}: of another account; your credentials belong to {account}"]
+        return [f"{section}.role = {arn}: of another account; your credentials belong to {account}"]
     try:
         role = target.session.client("iam").get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchEntity":
-            return [f"deploy.aws.role = {arn}: no such role"]
+            return [f"{section}.role = {arn}: no such role"]
         raise
     if role["Arn"] != arn:
-        return [f"deploy.aws.role = {arn}: no such role; its ARN is {role['Arn']}"]
+        return [f"{section}.role = {arn}: no such role; its ARN is {role['Arn']}"]
     document = role["AssumeRolePolicyDocument"]
     if not _trusts_sagemaker(json.loads(document) if isinstance(document, str) else document):
-        return [f"deploy.aws.role = {arn}: its trust policy does not let sagemaker.amazonaws.com assume it"]
+        return [f"{section}.role = {arn}: its trust policy does not let sagemaker.amazonaws.com assume it"]
     return []
 
 
@@ -109,7 +137,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _bucket(target: Target) -> list[str]:
+def _bucket(target: Target, section: str) -> list[str]:
     bucket, region = target.hosting.bucket, target.hosting.region
     try:
         headers = target.session.client("s3").head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
@@ -117,20 +145,20 @@ def _bucket(target: Target) -> list[str]:
         headers = error.response["ResponseMetadata"]["HTTPHeaders"]
         match error.response["ResponseMetadata"]["HTTPStatusCode"]:
             case 404:
-                return [f"deploy.aws.bucket = {bucket}: no such bucket"]
+                return [f"{section}.bucket = {bucket}: no such bucket"]
             case 403:
-                return [f"deploy.aws.bucket = {bucket}: you may not use it, or it is another account's"]
+                return [f"{section}.bucket = {bucket}: you may not use it, or it is another account's"]
             case 301 | 400 if "x-amz-bucket-region" in headers:
                 pass
             case _:
                 raise
     lies_in = headers.get("x-amz-bucket-region", region)
     if lies_in != region:
-        return [f"deploy.aws.bucket = {bucket}: lies in {lies_in}; it must lie in deploy.aws.region = {region}"]
+        return [f"{section}.bucket = {bucket}: lies in {lies_in}; it must lie in {section}.region = {region}"]
     return []
 
 
-def _key(target: Target) -> list[str]:
+def _key(target: Target, section: str) -> list[str]:
     key = target.hosting.kms_key
     if key is None:
         return []
@@ -138,12 +166,12 @@ def _key(target: Target) -> list[str]:
         state = target.session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "NotFoundException":
-            return [f"deploy.aws.kms_key = {key}: no such key in {target.hosting.region}"]
+            return [f"{section}.kms_key = {key}: no such key in {target.hosting.region}"]
         raise
-    return [] if state == "Enabled" else [f"deploy.aws.kms_key = {key}: is {state}; it must be Enabled"]
+    return [] if state == "Enabled" else [f"{section}.kms_key = {key}: is {state}; it must be Enabled"]
 
 
-def _alarms(target: Target) -> list[str]:
+def _alarms(target: Target, section: str) -> list[str]:
     names = target.hosting.alarms
     if not names:
         return []
@@ -152,4 +180,4 @@ def _alarms(target: Target) -> list[str]:
     )
     found = {alarm["AlarmName"] for kind in ("MetricAlarms", "CompositeAlarms") for alarm in described.get(kind, [])}
     missing = [name for name in names if name not in found]
-    return [f"deploy.aws.alarms: no alarm {', '.join(missing)} in {target.hosting.region}"] if missing else []
+    return [f"{section}.alarms: no alarm {', '.join(missing)} in {target.hosting.region}"] if missing else []

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fashion_cnn.cloud.params import Aws, Deploy
@@ -24,6 +25,8 @@ class Target(NamedTuple):
         timeout: seconds that an endpoint has to come into service.
         turn: entered by whoever changes the endpoint. Of two local experiments, one waits until the other has
             deployed, or rolled back.
+        folder: what of this project's is shared on this machine; stages take turns in it.
+        poll_seconds: between two looks at a training job.
     """
 
     session: "boto3.Session"
@@ -31,6 +34,8 @@ class Target(NamedTuple):
     endpoint: str
     timeout: float
     turn: AbstractContextManager[Any]
+    folder: Path
+    poll_seconds: float
 
     @property
     def sdk(self) -> dict[str, Any]:
@@ -51,11 +56,13 @@ def connect(settings: Deploy) -> Target:
     """
     if settings.target == "local":
         hosting = Aws(role=LOCAL_ROLE, region=s3.REGION, bucket=s3.BUCKET)
-        store = s3.store(connection.shared_folder())
+        folder, poll_seconds = connection.shared_folder(), 0.5
+        store = s3.store(folder)
         _point_at(store)
         turn: AbstractContextManager[Any] = Daemon(store.folder, f"endpoint-{settings.endpoint}").lock
     else:
         hosting, turn = settings.aws, nullcontext()
+        folder, poll_seconds = connection.cloud_folder(), 5.0
     import boto3  # noqa: PLC0415 (it takes half a second, which a mistake in the parameters should not wait for)
     import botocore.session  # noqa: PLC0415
 
@@ -66,7 +73,7 @@ def connect(settings: Deploy) -> Target:
         core.register_component("data_loader", s3.service_models())
         session = boto3.Session(region_name=hosting.region, botocore_session=core)
         s3.name_full_disks(store, session.events)
-    return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60, turn)
+    return Target(session, hosting, settings.endpoint, settings.timeout_minutes * 60, turn, folder, poll_seconds)
 
 
 def _point_at(store: Daemon) -> None:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 
-from fashion_cnn.cloud.deployment import explained
-from fashion_cnn.cloud.params import PROJECT, Training
+from fashion_cnn.cloud import slots
+from fashion_cnn.cloud.deployment import encryption, explained, tags
+from fashion_cnn.cloud.params import PROJECT, TRYING_AGAIN, Training
 from fashion_cnn.cloud.target import Target
 from fashion_cnn.core import dataset
 from fashion_cnn.core.errors import UserError
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 # The newest training image that the SDK knows. Source: sagemaker.core.image_uris.
 TENSORFLOW: Final = "2.21.0"
-VOLUME_GB: Final = 30
-POLL_SECONDS: Final = 0.5
+REQUIREMENTS: Final = "requirements.txt"  # in the source of a job that installs its packages
 LAST_LINES: Final = 5
 LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
@@ -117,7 +117,7 @@ def _in_s3(path: Path, md5: str, target: Target, remote: str | None) -> str:
             if client.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
                 return url
     bucket, _, key = own.removeprefix("s3://").partition("/")
-    client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), **encryption(target.hosting))
     return own
 
 
@@ -135,7 +135,7 @@ def bring(wanted: Plan, folder: Path, training: Training, target: Target, seeds:
         try:
             if seeds > 1 and training.max_jobs > 1 and _present(wanted.name, target) is None:
                 _at_the_same_time([_of_seed(wanted, seed) for seed in range(seeds)], training, target, ending)
-            fetch(_run(wanted, training, target, ending), folder, target)
+            fetch(_run_in_turn(wanted, training, target, ending), folder, target)
             _forget_checkpoints(wanted, target)
         except (EndpointConnectionError, HTTPClientError) as error:
             raise UserError(f"{error}; run the stage again: it goes on from the last epoch that reached S3") from None
@@ -150,7 +150,7 @@ def _of_seed(wanted: Plan, seed: int) -> Plan:
 def _at_the_same_time(plans: list[Plan], training: Training, target: Target, ending: threading.Event) -> None:
     """Run a job each; when one does not succeed, or somebody interrupts, the others are stopped."""
     with ThreadPoolExecutor(training.max_jobs) as pool:
-        runs = [pool.submit(_run, plan, training, target, ending) for plan in plans]
+        runs = [pool.submit(_run_in_turn, plan, training, target, ending) for plan in plans]
         try:
             for run in as_completed(runs):
                 run.result()
@@ -158,6 +158,12 @@ def _at_the_same_time(plans: list[Plan], training: Training, target: Target, end
             ending.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _run_in_turn(wanted: Plan, training: Training, target: Target, ending: threading.Event) -> dict[str, Any]:
+    """What `_run` does, once the stages on this machine have less than `training.max_jobs` jobs."""
+    with slots.taken(target.folder, training.max_jobs, ending):
+        return _run(wanted, training, target, ending)
 
 
 def _run(wanted: Plan, training: Training, target: Target, ending: threading.Event) -> dict[str, Any]:
@@ -194,7 +200,7 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
         if job["TrainingJobStatus"] == "Stopped":
             raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
         reason, said = " ".join(job["FailureReason"].split()), " | ".join(last)
-        say(f"{name}: {reason}{f'; trying again, {left} left' if left else ''}")
+        say(f"{name}: {reason}{f'; {TRYING_AGAIN}, {left} left' if left else ''}")
     raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
 
 
@@ -245,7 +251,6 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         OutputDataConfig,
         SourceCode,
         StoppingCondition,
-        Tag,
     )
 
     quiet = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
@@ -255,14 +260,19 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
             boto_session=target.session, default_bucket=target.hosting.bucket, sagemaker_config=quiet
         ),
         role=target.hosting.role,
-        training_image=_image(training, target),
+        training_image=image(training, target),
         base_job_name=wanted.name,
         input_s3_key_prefix=f"{PREFIX}/code",
-        source_code=SourceCode(source_dir=str(wanted.source), entry_script="train.py"),
+        source_code=SourceCode(
+            source_dir=str(wanted.source),
+            entry_script="train.py",
+            requirements=REQUIREMENTS if (wanted.source / REQUIREMENTS).exists() else None,
+        ),
         compute=Compute(
             instance_type=training.instance_type,
             instance_count=1,
-            volume_size_in_gb=VOLUME_GB,
+            volume_size_in_gb=training.aws.volume_gb,
+            volume_kms_key_id=target.hosting.kms_key,
             enable_managed_spot_training=training.spot,
         ),
         stopping_condition=StoppingCondition(
@@ -273,8 +283,11 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         hyperparameters=wanted.hyperparameters,
         # This code, and not what the embedded SageMaker's Python has of it.
         environment={"PYTHONPATH": CODE},
-        output_data_config=OutputDataConfig(s3_output_path=f"{folder}/jobs", compression_type="GZIP"),
-        tags=[Tag(key="project", value=PROJECT)],
+        # The key encrypts what the SDK uploads, too.
+        output_data_config=OutputDataConfig(
+            s3_output_path=f"{folder}/jobs", kms_key_id=target.hosting.kms_key, compression_type="GZIP"
+        ),
+        tags=tags(target),
     )
     channels = [InputData(channel_name=name, data_source=source) for name, source in wanted.channels.items()]
     trainer.train(input_data_config=channels, wait=False, logs=False)
@@ -284,7 +297,12 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
     return job
 
 
-def _image(training: Training, target: Target) -> str:
+def image(training: Training, target: Target) -> str:
+    """The address of AWS's image for training.
+
+    Raises:
+        ValueError: there is none for the region and the instance type.
+    """
     from sagemaker.core import image_uris  # noqa: PLC0415
 
     return image_uris.retrieve(
@@ -329,7 +347,7 @@ def follow(name: str, target: Target, ending: threading.Event, whose: str = "") 
         passed = len(transitions)
         if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
             return job, list(last)
-        if ending.wait(POLL_SECONDS):
+        if ending.wait(target.poll_seconds):
             raise UserError(f"the training job {name} was no longer wanted")
 
 

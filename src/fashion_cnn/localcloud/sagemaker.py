@@ -117,12 +117,18 @@ def _ready(settings: s3.Settings) -> bool:
         connection.close()
 
 
+def _source() -> str:
+    """Where the code lies; not that of an experiment's copy of the clone, which is removed while the server runs on."""
+    source = str(Path(fashion_cnn.__file__).parents[1])
+    clone, copied, _ = source.partition("/.dvc/tmp/exps/")
+    return f"{clone}/src" if copied else source
+
+
 def _environment(folder: Path) -> dict[str, str]:
     # What the person set up for AWS and for Python is not meant for this one, nor for the models that it serves, which
     # outlive the shell that needed them first. In another home folder there are no ~/.aws/models either.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
-    source = str(Path(fashion_cnn.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [_source(), os.environ.get("PYTHONPATH")]))
     return inherited | {
         "HOME": str(folder),
         "PYTHONPATH": path,

@@ -20,7 +20,7 @@ def main() -> None:
     del sys.argv[0]  # a stage's own arguments follow its name
     try:
         end_with_dvc()
-        elsewhere = params.load(Parameters).cloud.train == "sagemaker" and sys.argv[0] == "train"
+        elsewhere = params.load(Parameters).cloud.trains_elsewhere and sys.argv[0] == "train"
         importlib.import_module(f"fashion_cnn.stages.{'remote' if elsewhere else sys.argv[0]}").main()
     except OSError as error:
         sys.exit(f"error: {error}; nothing half-written is left, run it again once that is mended")

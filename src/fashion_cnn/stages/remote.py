@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import fashion_cnn
-from fashion_cnn.cloud.params import Deploy, Where
+from fashion_cnn.cloud.params import Where
 from fashion_cnn.cloud.target import connect
 from fashion_cnn.core import params
 from fashion_cnn.core.outputs import output_folder
@@ -30,14 +30,22 @@ def main() -> None:
         train.main()  # it copies what a job trained
         return
     train.check_versions()
-    target = connect(Deploy())
-    target = target._replace(turn=Daemon(connection.shared_folder(), "training").lock)
-    from fashion_cnn.cloud import training  # noqa: PLC0415 the SageMaker SDK takes seconds
+    target = connect(where.place)
+    target = target._replace(turn=Daemon(target.folder, "training").lock)
+    from fashion_cnn.cloud import costs, training, training_on_aws  # noqa: PLC0415 the SageMaker SDK takes seconds
+
+    stored = connection.remote_url() if where.target == "local" else None
+    if where.target == "aws":
+        jobs = costs.jobs_of(where, settings.train.seeds)
+        training_on_aws.require(where, target, jobs)
+        training.say(f"{arm}: {costs.at_most(where, jobs)}")
 
     with output_folder(train.MODELS / arm) as folder, tempfile.TemporaryDirectory() as code:
         source = Path(code)
         pack(settings, source)
-        wanted = training.plan(arm, settings, where, target, source=source, remote=connection.remote_url())
+        if where.target == "aws":
+            training_on_aws.write_requirements(source)
+        wanted = training.plan(arm, settings, where, target, source=source, remote=stored)
         training.bring(wanted, folder, where, target, settings.train.seeds)
 
 

@@ -4,12 +4,15 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 
 # isort: split
 import argparse
+import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from fashion_cnn.cloud.params import WHERE, Where
+from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS
 from fashion_cnn.experiments import pipeline
@@ -33,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match options.command:
             case "run":
-                run(options.name, options.points.replace(",", " ").split(), options.jobs)
+                run(options.name, options.points.replace(",", " ").split(), options.jobs, options.where)
             case "status":
                 status()
             case "share":
@@ -59,23 +62,35 @@ def _parser() -> argparse.ArgumentParser:
         if name != "status":
             command.add_argument("name", help="of the study")
         if name == "run":
-            command.add_argument("--jobs", default="1", help="points to run at once")
+            command.add_argument("--jobs", default="", help="points to run at once: 1, or as many as cloud.max_jobs")
+            command.add_argument("--where", default="", help="local or sagemaker, instead of cloud.train")
             command.add_argument("--points", default="", help="only these, separated by spaces or commas")
     return parser
 
 
-def run(name: str, points: list[str], jobs: str) -> None:
+def run(name: str, points: list[str], jobs: str, where: str = "") -> None:
     """Run what has no result yet, then print the study's table.
+
+    Args:
+        name: of the study.
+        points: to run; none: all.
+        jobs: points to run at once; empty: one, or as many as there may be training jobs.
+        where: local or sagemaker; empty: as params.yaml says.
 
     Raises:
         UserError: something is not as it must be, and nothing was started; or a point failed too often.
     """
     chosen, selected = definitions.select(definitions.load(), name, points)
+    if where not in ("", "local", "sagemaker"):
+        raise UserError(f"WHERE={where} is not allowed; allowed: local or sagemaker")
+    os.environ |= {WHERE: where} if where else {}  # which the stages of every point inherit
+    cloud = params.load(Where).cloud
+    jobs = jobs or (str(cloud.max_jobs) if cloud.trains_elsewhere else "1")
     if not jobs.isdecimal() or int(jobs) < 1:
         raise UserError(f"JOBS={jobs} is not allowed; allowed: a whole number from 1")
     commit = working_commit("a study", "--", ".", f":!{RESULTS}")
     _found(chosen, commit)  # what is in the way of a result is said before anything runs
-    running.run(selected, commit, int(jobs))
+    running.run(selected, commit, int(jobs), cloud if cloud.trains_elsewhere else None)
     report(chosen, _found(chosen, commit))
 
 

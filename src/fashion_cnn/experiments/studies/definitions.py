@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
-from fashion_cnn.cloud.params import Cloud
+from fashion_cnn.cloud.params import Cloud, Where
 from fashion_cnn.core import params
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS, Params, Section
@@ -25,7 +25,7 @@ Changes = dict[str, Any]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # part of a git ref
 
 
-class Parameters(Params, Reporting, Cloud):
+class Parameters(Params, Reporting, Cloud, Where):
     """All that params.yaml may name: what `stages.parameters`, which no room knows, has for the stages."""
 
     model_config = ConfigDict(extra="forbid")

@@ -20,7 +20,9 @@ from typing import Final, NamedTuple
 
 from ruamel.yaml import YAML
 
+from fashion_cnn.cloud.params import TRYING_AGAIN, Training
 from fashion_cnn.core.errors import UserError
+from fashion_cnn.core.params import ARMS, Params
 from fashion_cnn.experiments import freshness, pipeline
 from fashion_cnn.experiments.commands import git
 from fashion_cnn.experiments.pipeline import Stage
@@ -91,6 +93,7 @@ class Call:
         tries: of each point that was started.
         seconds: that each run took which succeeded.
         failed: points that failed too often.
+        cloud: what training jobs run on, where the points' networks are trained by such.
     """
 
     commit: str
@@ -104,31 +107,41 @@ class Call:
     tries: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    cloud: Training | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How often a point is tried. The jobs that its stages start were each tried several times already."""
+        return 1 if self.cloud else ATTEMPTS
 
     def makes(self, point: Point) -> set[str]:
         """Fingerprints of the stages of a point."""
         return set(pipeline.fingerprints(self.stages, point.parameters).values())
 
 
-def run(points: Sequence[Point], commit: str, jobs: int) -> None:
-    """Give every point a result: run those that have none, a failed one again, at most ATTEMPTS times.
+def run(points: Sequence[Point], commit: str, jobs: int, cloud: Training | None = None) -> None:
+    """Give every point a result: run those that have none, a failed one again, at most `Call.attempts` times.
 
     Args:
         points: of a study.
         commit: the baseline.
         jobs: how many to run at once.
+        cloud: what training jobs run on, where they train the networks.
 
     Raises:
-        UserError: a point failed each time; the others have a result.
+        UserError: AWS is not ready, and nothing was started; a point failed each time; the others have a result.
         KeyboardInterrupt: the person or the system stopped it; nothing that it started is left.
     """
     of_pipeline = stages()
-    call = Call(commit, jobs, of_pipeline, [one for one in points if result(one, commit, of_pipeline) is None])
+    waiting = [one for one in points if result(one, commit, of_pipeline) is None]
+    call = Call(commit, jobs, of_pipeline, waiting, cloud=cloud)
     print(f"{len(points) - len(call.waiting)} of {len(points)} points have a result", flush=True)
     if not call.waiting:
         return
     with folders.watched(), _stopping():
         prepare(call, [point for point in points if point not in call.waiting])
+        if cloud and cloud.target == "aws":
+            _agree(call, cloud)
         reported = time.monotonic()
         alone = True
         while call.waiting or call.runs:
@@ -189,6 +202,23 @@ def prepare(call: Call, with_result: Sequence[Point]) -> None:
     call.lost = {name for name in call.stages if name in committed.lock and name not in made}
 
 
+def _agree(call: Call, cloud: Training) -> None:
+    """Look whether AWS is ready and say what the points may cost, before a job starts; each stage does so, too."""
+    from fashion_cnn.cloud import costs, training_on_aws  # noqa: PLC0415 the SageMaker SDK takes seconds
+    from fashion_cnn.cloud.target import connect  # noqa: PLC0415
+
+    new: dict[str, int] = {}
+    for point in call.waiting:
+        settings, made = Params.model_validate(point.parameters), pipeline.fingerprints(call.stages, point.parameters)
+        reused = {"candidate"} if settings.arms.with_kernel(settings.kernel) else set()
+        for arm in {*ARMS} - reused:
+            if made[arm] not in call.finished:
+                new[made[arm]] = costs.jobs_of(cloud, settings.train.seeds)
+    if jobs := sum(new.values()):
+        training_on_aws.require(cloud, connect(cloud.place), jobs)
+        print(costs.at_most(cloud, jobs), flush=True)
+
+
 def start(call: Call, point: Point) -> None:
     """Start a point, unless what is new in it is being made already: then it waits, and finds it made."""
     new = call.makes(point) - call.finished
@@ -240,6 +270,9 @@ def finish(call: Call, ended: Run) -> None:
     """Take over the result of a run that ended; without one, say why, and let the point wait for another try."""
     call.runs.remove(ended)
     point, seconds = ended.point, time.monotonic() - ended.since
+    for line in said(ended.log):
+        if TRYING_AGAIN in line:
+            print(f"{point.experiment}: {line.strip()}", flush=True)
     if ended.process.returncode == 0 and _collected(call, ended):
         call.finished |= call.makes(point)
         call.seconds.append(seconds)
@@ -248,9 +281,9 @@ def finish(call: Call, ended: Run) -> None:
     else:
         tries, status = call.tries[point.name], ended.process.returncode
         how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"failed (status {status})"
-        print(f"{point.experiment}: try {tries} of {ATTEMPTS} {how}; the end of its log:", flush=True)
+        print(f"{point.experiment}: try {tries} of {call.attempts} {how}; the end of its log:", flush=True)
         print("".join(f"    {line}\n" for line in said(ended.log)[-LINES_SHOWN:]), end="", flush=True)
-        if tries < ATTEMPTS:
+        if tries < call.attempts:
             call.waiting.insert(0, point)
         else:
             call.failed.append(point.experiment)

@@ -304,7 +304,8 @@ def test_a_stage_writes_the_same_bytes_wherever_it_runs_and_however_often_it_is_
         for process in server.children(recursive=True):
             process.suspend()  # or it might complete before
         client, prefix = training._client(target, "s3"), f"{training.PREFIX}/checkpoints/fashion-cnn-baseline-"
-        wait_until(lambda: "Contents" in client.list_objects_v2(Bucket=s3.BUCKET, Prefix=prefix))
+        kept = client.get_paginator("list_objects_v2").paginate(Bucket=s3.BUCKET, Prefix=prefix)
+        wait_until(lambda: ".npz" in str(list(kept)))  # and not what was being written then
         server.send_signal(signal.SIGUSR1)
 
     def written() -> dict[str, bytes]:

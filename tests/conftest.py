@@ -6,6 +6,7 @@ from fashion_cnn.core import process  # noqa: F401 (first: the tests, too, are n
 import copy
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from support.repository import REPOSITORY, random_images
 # Other processes share the machine: how long one example takes says nothing.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+# Whoever starts the tests in the background has the interrupt ignored, by them and by what they start: some send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

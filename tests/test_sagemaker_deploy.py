@@ -76,6 +76,7 @@ class Proxy:
 
     def __init__(self, port: int, behind: int) -> None:
         self.cut_after, self.behind, self.cuts = 1 << 40, behind, 0
+        self.open: list[socket.socket] = []
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -84,8 +85,17 @@ class Proxy:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.create_connection(("127.0.0.1", self.behind))
+                self.open += [client, server]
                 for ends in ((client, server, 1 << 40), (server, client, self.cut_after)):
                     threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def cut(self, after: int) -> None:
+        """Cut from now on; connections that are kept from before are closed."""
+        self.cut_after = after
+        for end in self.open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.open = []
 
     def pump(self, source: socket.socket, sink: socket.socket, limit: int) -> None:
         with contextlib.suppress(OSError):
@@ -284,14 +294,14 @@ def test_a_failed_update_says_why_and_leaves_what_served_before_and_nothing_else
     cloud: EmbeddedCloud, proxy: Proxy, served: dict[str, Any], models: dict[str, Model], failure: str
 ) -> None:
     target = connect(settings("fashion-cnn-served"))
-    proxy.cut_after = 5000 if failure == "S3 gone" else 1 << 40
+    proxy.cut(5000 if failure == "S3 gone" else 1 << 40)
     with pytest.raises(UserError, match=FAILURES[failure]) as error:
         deploy(
             models.get(failure, models["second"]),
             "fashion-cnn-served",
             expected=models["first" if failure == "wrong" else "second"],
         )
-    proxy.cut_after = 1 << 40
+    proxy.cut(1 << 40)
     assert "\n" not in str(error.value)
     assert (failure == "S3 gone") == bool(proxy.cuts)
     proxy.cuts = 0
@@ -440,7 +450,7 @@ def answering(probabilities: np.ndarray) -> Any:
     """An endpoint that answers these probabilities, whatever it is sent, in the order of the requests."""
     rest = iter(np.concatenate([probabilities, probabilities[:10], probabilities[:5]]))
 
-    def invoke(body: bytes, content_type: str) -> bytes:
+    def invoke(body: bytes, content_type: str, attributes: str = "") -> bytes:  # noqa: ARG001 (of the endpoint's)
         count = {"application/x-npy": 20, "application/json": 10, "image/png": 1}[content_type]
         rows = [dict(zip(CLASS_NAMES, next(rest).tolist(), strict=True)) for _ in range(count)]
         assert body
@@ -692,7 +702,7 @@ def study(workspace: Path) -> Iterator[Path]:
         save_network(network, workspace / "models" / arm / "model.keras")
     probabilities = network.predict(test.images, verbose=0)[np.newaxis]
     history = dict.fromkeys(results.CURVES, np.zeros((1, 1)))
-    unread: list[Any] = [np.zeros(0)] * 3  # the controls: deployment does without them
+    unread: list[Any] = [np.zeros(0)] * 4  # the controls: deployment does without them
     result = results.Result({"seeds": 1}, history, probabilities, test.labels, *unread)
     results.save(result, workspace / "models/candidate")
     (workspace / "reports").mkdir()

@@ -402,7 +402,8 @@ def test_a_job_installs_every_package_that_its_code_imports(tmp_path: Path) -> N
         )
     } - sys.stdlib_module_names - {"fashion_cnn"}  # fmt: skip
     training_on_aws.write_requirements(tmp_path)
-    installed = {line.partition("==")[0] for line in (tmp_path / "requirements.txt").read_text().split()}
+    requirements = (tmp_path / "requirements.txt").read_text(encoding="utf-8")
+    installed = {line.partition("==")[0] for line in requirements.split()}
     distributions = packages_distributions()
     assert {distributions[name][0] for name in imported} - {"ml-dtypes"} == installed
 

@@ -75,7 +75,7 @@ def events(cloud: EmbeddedCloud, job: str, **parameters: Any) -> tuple[list[str]
 def contained(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-I", container.__file__, str(tmp_path), "sh", "-c", "id -u; ls /opt /opt/ml; exit 3"]
     user = [sys.executable, str(TESTS / "support" / "ordinary_user.py"), *options]
-    return subprocess.run([*user, *program], capture_output=True, text=True, check=False)
+    return subprocess.run([*user, *program], capture_output=True, text=True, encoding="utf-8", check=False)
 
 
 def test_an_ordinary_user_sees_a_folder_as_opt_ml_and_all_else_of_opt(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
     from sagemaker.train import ModelTrainer
     from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
 
-    (tmp_path / "train.py").write_text("import os, sys; print(os.environ['SM_CHANNEL_DATA'], *sys.argv[1:])")
+    script = "import os, sys; print(os.environ['SM_CHANNEL_DATA'], *sys.argv[1:])"
+    (tmp_path / "train.py").write_text(script, encoding="utf-8")
     training._client(target, "s3").put_object(Bucket=s3.BUCKET, Key="sdk/images", Body=b"images")
     trainer = ModelTrainer(
         sagemaker_session=Session(boto_session=target.session, default_bucket=s3.BUCKET),

@@ -1,11 +1,8 @@
 """What the stages eda and compare write: the same bytes each time, every table, all of it or nothing."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +17,9 @@ from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import ARMS
 from fashion_cnn.core.results import CURVES
 from fashion_cnn.stages import compare
-from support import shells
-from support.reports import TEST_IMAGES, content, make_arms, page_of, two_seeds, write_repository
-from support.repository import REPOSITORY, SOURCE
+from support.reports import TEST_IMAGES, content, make_arms, page_of
+from support.repository import REPOSITORY
 from support.results import first, result
-
-
-def test_another_process_in_another_shell_and_folder_writes_the_same_bytes(reports: Path, tmp_path: Path) -> None:
-    clone, home = tmp_path / "año ñ" / "it's (here)", tmp_path / "home"
-    clone.mkdir(parents=True)
-    write_repository(clone, two_seeds())
-    (clone / "src").symlink_to(SOURCE)
-    (clone / ".venv").symlink_to(sys.prefix)
-    environment = os.environ | shells.jupyter(home)
-    shutil.copyfile(home / "matplotlib/matplotlibrc", clone / "matplotlibrc")  # Matplotlib looks there first
-    for stage in ("eda", "compare"):
-        subprocess.run(["sh", "src/stage.sh", stage], cwd=clone, env=environment, check=True)
-    assert content(clone / "reports") == content(reports)
 
 
 def test_eda_measures_the_splits_and_finds_the_copies(reports: Path) -> None:

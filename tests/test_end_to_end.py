@@ -76,7 +76,7 @@ def clone_of(origin: Clone, folder: Path, *options: str) -> Clone:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory, origin: Clone) -> Clone:
-    clone = clone_of(origin, tmp_path_factory.mktemp("first") / "a clone", "--port", str(free_ports()))
+    clone = clone_of(origin, tmp_path_factory.mktemp("first") / "año ñ" / "it's (here)", "--port", str(free_ports()))
     clone.run("git", "remote", "set-url", "origin", str(origin.folder))
     return clone
 
@@ -129,10 +129,15 @@ def test_running_again_runs_nothing(first: Clone) -> None:
 
 
 def test_every_stage_writes_the_same_bytes_again_in_the_shell_of_another_project(first: Clone, tmp_path: Path) -> None:
-    elsewhere = first._replace(environment=first.environment | shells.service(tmp_path))
+    service, jupyter = shells.service(tmp_path / "service"), shells.jupyter(tmp_path / "jupyter")
+    settings = first.folder / "matplotlibrc"  # Matplotlib looks there first
+    settings.write_bytes((tmp_path / "jupyter/matplotlib/matplotlibrc").read_bytes())
     for name, stage in yaml.safe_load(first.read("dvc.yaml"))["stages"].items():
         if name != "deploy":  # nothing new to deploy
+            shell = jupyter if name in ("eda", "compare") else service
+            elsewhere = first._replace(environment=first.environment | shell)
             elsewhere.run("sh", "src/stage.sh", *stage["cmd"].split()[1:])
+    settings.unlink()
     assert "up to date" in first.run("dvc", "status"), "DVC compares every file with dvc.lock"
 
 

@@ -78,7 +78,7 @@ check-lock: $(VENV)/.installed  ## is the committed dvc.lock that of the committ
 	@python -m fashion_cnn.experiments.freshness
 
 test: env browser  ## run the whole test suite
-	pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The endpoint's page is tested in a real browser.
 browser:

@@ -5,7 +5,6 @@ The tests of this file tell one story and run in order: a first clone computes a
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,22 +243,6 @@ def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second:
     second.run("dvc", "exp", "apply", "seven")
     assert trained(second.run("dvc", "repro", "--pull", "compare")) == 0
     assert second.read("reports/metrics.json") == first.read("reports/metrics.json")
-
-
-def test_a_study_in_a_fresh_clone_takes_what_the_store_has_and_trains_nothing(first: Clone, tmp_path: Path) -> None:
-    study = "sizes: {question: Does size matter?, points: {7: {kernel: 7}}}"
-    (first.folder / "experiments.yaml").write_text(study, encoding="utf-8")
-    first.run("git", "add", "--all")
-    first.run("git", "commit", "--quiet", "--message", "Seven, and a study")
-    first.run("dvc", "push", "--run-cache")
-    third = clone_of(first, tmp_path / "third")
-    output = third.run(sys.executable, "-m", "fashion_cnn.experiments.studies", "run", "sizes")
-    assert re.search(r"sizes-7: done in \d+ s, ran nothing", output)
-    networks = {one["point"]: one for one in json.loads(third.read("reports/studies/sizes/study.json"))["networks"]}
-    measured = json.loads(first.read("reports/metrics.json"))["candidate"]
-    assert networks["7"]["accuracy"] == pytest.approx(measured["test_accuracy"], abs=1e-6)
-    assert networks["7"]["parameters"] == measured["parameters"]
-    assert third.run("dvc", "exp", "list", "--name-only").split() == ["sizes-7"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Training as SageMaker training jobs: the same files as training here, paid for once, and stopped with who waits."""
 
+import contextlib
 import io
 import os
 import re
@@ -57,7 +58,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     store = s3.store(folder)
     s3.settings(store, free_ports())
     os.environ["FASHION_CNN_CLOUD"] = str(folder)
-    yield connect(Deploy())
+    with contextlib.chdir(folder.parent):  # the clone that the tests run in may be connected to another cloud
+        connected = connect(Deploy())
+    yield connected
     sagemaker.stop(store)
     s3.stop(store)
     os.environ.clear()

@@ -14,7 +14,13 @@ class Clone(NamedTuple):
     def call(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment | variables
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, encoding="utf-8", check=False
+            command,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
 
     def run(self, *command: str, **variables: str) -> str:

@@ -26,7 +26,10 @@ SPOT = {
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
-    cloud = EmbeddedCloud(tmp_path_factory.mktemp("training") / "cloud", "echo")
+    environment = tmp_path_factory.mktemp("training") / "an environment"
+    environment.symlink_to(sys.prefix)
+    python = str(environment / "bin" / Path(sys.executable).name)
+    cloud = EmbeddedCloud(environment.with_name("cloud"), "echo", python=python)
     cloud.start()
     yield cloud
     cloud.end(kill=False)
@@ -107,6 +110,7 @@ def test_a_job_sees_its_inputs_as_in_a_container_and_its_outputs_are_uploaded(cl
         cat input/config/hyperparameters.json && echo
         test "$(cat input/data/one/single)" = S && echo "$TRAINING_JOB_NAME $SETTING $AWS_SECRET_ACCESS_KEY"
         mkdir model/deep && echo weights > model/deep/w && echo figure > output/data/f && echo unseen > output/x
+        $(which python3) -c "import psutil, sys; print(sys.prefix)"
         (sleep 600 & echo $! > /opt/ml/model/pid) & sleep 0.1
     """
     cloud.train(
@@ -129,6 +133,7 @@ def test_a_job_sees_its_inputs_as_in_a_container_and_its_outputs_are_uploaded(cl
     printed, _ = events(cloud, "whole", startFromHead=True)
     assert printed == [
         "input/data/many/a", "input/data/many/deep/b", "input/data/one/single", '{"rate": "0.1"}', 'whole it\'s "set" ',
+        "/opt/ml/python",
     ]  # fmt: skip
     assert running(cloud) == [], "what the job left running ends with it"
     tags = cloud.client().list_tags(ResourceArn=done["TrainingJobArn"])["Tags"]

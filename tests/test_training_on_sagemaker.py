@@ -207,10 +207,30 @@ def test_a_seed_that_always_fails_ends_the_others_and_is_told_in_one_line_with_i
     assert jobs(target, plan.name) == []
     assert brought(result) == set()
 
-    command.show_jobs(Console(file=(written := io.StringIO()), width=400))
+    with contextlib.chdir(tmp_path):
+        command.show_jobs(Console(file=(written := io.StringIO()), width=400))
     shown = [line for line in written.getvalue().splitlines() if line.startswith("fashion-cnn-hopeless-seed1")]
     assert len(shown) == 2
     assert all(" Failed " in line and "AlgorithmError" in line for line in shown)
+
+
+def test_of_a_job_whose_script_never_began_the_last_lines_of_its_log_are_told(target: Target) -> None:
+    client = training._client(target, "sagemaker")
+    client.create_training_job(
+        TrainingJobName="never-begun",
+        AlgorithmSpecification={
+            "TrainingImage": "tensorflow",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/sh", "-c", "echo no interpreter; exit 126"],
+        },
+        RoleArn=target.hosting.role,
+        OutputDataConfig={"S3OutputPath": f"s3://{s3.BUCKET}/jobs"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
+    job, said = training.follow("never-begun", target, threading.Event())
+    assert (job["TrainingJobStatus"], said) == ("Failed", [])
+    assert training.last_lines("never-begun", target) == ["no interpreter"]
 
 
 def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(

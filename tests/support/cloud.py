@@ -42,8 +42,10 @@ def listens(port: int) -> bool:
 class EmbeddedCloud:
     """S3, and a SageMaker that serves with a stand-in of support/model_servers and can be killed."""
 
-    def __init__(self, folder: Path, model_server: str, startup_seconds: float = 60) -> None:
-        self.folder, self.startup_seconds = folder, startup_seconds
+    def __init__(
+        self, folder: Path, model_server: str, startup_seconds: float = 60, python: str = sys.executable
+    ) -> None:
+        self.folder, self.startup_seconds, self.python = folder, startup_seconds, python
         self.model_server = f"support.model_servers.{model_server}"
         self.store = s3.store(folder)
         self.settings = s3.settings(self.store, free_ports())
@@ -51,7 +53,7 @@ class EmbeddedCloud:
         s3.start(self.store)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", sagemaker.SERVER, f"--folder={self.folder}", f"--port={self.port}"]
+        command = [self.python, "-m", sagemaker.SERVER, f"--folder={self.folder}", f"--port={self.port}"]
         command += [f"--model-server={self.model_server}", f"--startup-seconds={self.startup_seconds}"]
         path = f"{SOURCE}{os.pathsep}{TESTS}"
         self.server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 TENSORFLOW: Final = "2.21.0"
 REQUIREMENTS: Final = "requirements.txt"  # in the source of a job that installs its packages
 LAST_LINES: Final = 5
+KERNELS: Final = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")
+REASON: Final = 300  # characters of it that are shown
 LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
 RESULT: Final = ("history.csv", "metrics.json", "model.keras", "predictions.npz")
@@ -91,12 +93,18 @@ def plan(arm: str, settings: Params, training: Training, target: Target, *, sour
         "data": digests,
         "code": {str(path.relative_to(source)): _md5(path) for path in _files(source) if path.name != "params.yaml"},
         "instance": training.instance_type,
+        "kernels": _chosen_kernels(),
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
     with explained("bringing the data to S3"):
         channels = {split: _in_s3(path, digests[split], target, remote) for split, path in files.items()}
     name = f"{PROJECT}-{arm}-{digest}"
     return Plan(name, source, channels, {"arm": arm}, checkpoints=name)
+
+
+def _chosen_kernels() -> dict[str, str]:
+    """What the person's shell says of them, which a local stage honours, too."""
+    return {name: os.environ[name] for name in KERNELS if name in os.environ}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -199,7 +207,9 @@ def _run(wanted: Plan, training: Training, target: Target, ending: threading.Eve
             return job
         if job["TrainingJobStatus"] == "Stopped":
             raise UserError(f"the training job {name} was stopped ({job['SecondaryStatus']}); run the stage again")
-        reason, said = " ".join(job["FailureReason"].split()), " | ".join(last)
+        reason, said = " ".join(job["FailureReason"].split()), " | ".join(last or last_lines(name, target))
+        if len(reason) > REASON:  # a driver's has its traceback in the middle
+            reason = f"{reason[: REASON // 2]} … {reason[-REASON // 2 :]}"
         say(f"{name}: {reason}{f'; {TRYING_AGAIN}, {left} left' if left else ''}")
     raise UserError(f"the training job {name} failed, the last of {training.tries}: {reason}; it said: {said}")
 
@@ -282,7 +292,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         checkpoint_config=CheckpointConfig(s3_uri=f"{folder}/checkpoints/{wanted.checkpoints}"),
         hyperparameters=wanted.hyperparameters,
         # This code, and not what the embedded SageMaker's Python has of it.
-        environment={"PYTHONPATH": CODE},
+        environment={"PYTHONPATH": CODE, **_chosen_kernels()},
         # The key encrypts what the SDK uploads, too.
         output_data_config=OutputDataConfig(
             s3_output_path=f"{folder}/jobs", kms_key_id=target.hosting.kms_key, compression_type="GZIP"
@@ -376,6 +386,16 @@ def _printed(name: str, target: Target) -> Iterator[list[str]]:
                 more = answer["nextForwardToken"] != tokens.get(stream)
                 tokens[stream] = answer["nextForwardToken"]
         yield lines
+
+
+def last_lines(name: str, target: Target) -> list[str]:
+    """The last lines of a job's log, whoever printed them: a script that never began said nothing."""
+    client = _client(target, "logs")
+    answers = [
+        client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream, limit=LAST_LINES)
+        for stream in _streams(name, client)[-1:]
+    ]
+    return [event["message"] for answer in answers for event in answer["events"]]
 
 
 def _streams(name: str, client: Any) -> list[str]:

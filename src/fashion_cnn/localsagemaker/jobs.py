@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import shutil
 import sys
 import tarfile
@@ -287,6 +286,8 @@ def _prepare(job: Record, folder: Path, synced: "_Synced", store: s3.Settings) -
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("input/config", "input/data", "model", "output/data", "code", "home", "tmp"):
         (folder / name).mkdir(parents=True)
+    # Drivers and scripts name the Python that they find without quoting it: where it lies, there may be spaces.
+    (folder / "python").symlink_to(sys.prefix)
     resources = job["ResourceConfig"]
     group = {"instance_group_name": "homogeneousCluster", "instance_type": resources["InstanceType"], "hosts": [HOST]}
     configuration = {
@@ -326,7 +327,7 @@ def _prepare(job: Record, folder: Path, synced: "_Synced", store: s3.Settings) -
 async def _start(job: Record, folder: Path) -> asyncio.subprocess.Process:
     algorithm = job["AlgorithmSpecification"]
     environment = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "PATH": "/opt/ml/python/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/opt/ml/home",
         "TMPDIR": "/opt/ml/tmp",
         "LANG": "C.UTF-8",

@@ -402,21 +402,33 @@ def test_pictures_may_be_dropped_pasted_and_dragged_from_another_site(demo: Page
 
 
 def test_what_is_no_picture_is_named_with_its_reason_and_the_page_goes_on(demo: Page, tmp_path: Path) -> None:
-    before = demo.name()
     torn, narrow = encoded(np.zeros((28, 28), np.uint8))[:40], encoded(np.zeros((1, 100), np.uint8))
     blank = encoded(np.full((50, 50), 255, np.uint8))
-    files = [("notes.txt", b"no picture"), ("torn.png", torn), ("narrow.png", narrow), ("blank.png", blank)]
-    demo.give("drop", files=[[name, "image/png", list(content)] for name, content in files])
+    files = [("notes.txt", b"no picture"), ("torn.png", torn), ("narrow.png", narrow)]
+    files += [("empty.png", b""), ("blank.png", blank)]
+    dropped = [[name, "image/png", list(content)] for name, content in files]
+    demo.give("drop", files=dropped)
     demo.until(lambda: "blank.png: " in demo.message())
-    reasons = "notes.txt: the body is .* torn.png: the body is .* narrow.png: the picture has 100 x 1 pixels; allowed.*"
-    assert re.match(f"{reasons} blank.png: the picture shows nothing but background", demo.message())
-    assert demo.name() == before
-    assert demo.all("#own button") == []
+    reasons = "notes.txt: This is no picture.* torn.png: This is no .* narrow.png: The picture is .*far longer than .*"
+    assert re.match(
+        f"{reasons} empty.png: The file is empty. blank.png: Nothing in it stands out from the background",
+        demo.message(),
+    )
+    # The answer before is gone: it could be taken for theirs.
+    assert demo.text("#big") == "No answer to the last picture"
+    assert not demo.pixels().any()
+    assert demo.all("#own button") == demo.all("#top li") == demo.all("#answers data") == []
 
     too_large = tmp_path / "large.txt"
     too_large.write_bytes(bytes(bodies.MAX_BYTES + 1))
     demo.one("#file").send_keys(str(too_large))
     demo.until(lambda: demo.message() == "large.txt: 6.0 MB; allowed: up to 6 MB.")
+    demo.one("#languages [lang=es]").click()
+    demo.give("drop", files=dropped)
+    reasons = (
+        "notes.txt: No es una imagen.* torn.png: No es .* narrow.png: La imagen .* blank.png: Nada en ella destaca"
+    )
+    demo.until(lambda: re.match(reasons, demo.message()))
     demo.all("#images button")[3].click()
     assert not demo.one("#failure").is_displayed()
     assert sum(demo.probabilities("candidate")) == pytest.approx(1)
@@ -429,6 +441,16 @@ def test_a_picture_too_large_to_send_is_shrunk_first(demo: Page, tmp_path: Path)
     demo.one("#file").send_keys(str(tmp_path / "photo.bmp"))
     demo.until(lambda: demo.name() == "photo.bmp")
     expected = seen_by_the_endpoint(encoded(picture)).astype(int)
+    assert min(np.abs(demo.pixels() - either).mean() for either in (expected, expected[:, ::-1])) < 4
+
+    # Few bytes, but more pixels than the handler decodes.
+    many = Image.fromarray(photograph(3)).convert("L").resize((4140, 4140), Image.Resampling.NEAREST)
+    assert many.width * many.height > inference.MAX_PICTURE_PIXELS
+    many.save(tmp_path / "many.jpg")
+    assert (tmp_path / "many.jpg").stat().st_size < bodies.MAX_BYTES
+    demo.one("#file").send_keys(str(tmp_path / "many.jpg"))
+    demo.until(lambda: demo.name() == "many.jpg" or demo.text("#failure"))
+    expected = seen_by_the_endpoint(encoded(np.asarray(many.reduce(4)))).astype(int)
     assert min(np.abs(demo.pixels() - either).mean() for either in (expected, expected[:, ::-1])) < 4
     assert demo.console() == []
 

@@ -17,7 +17,7 @@ const worker = new Worker("/demo/network.js", { type: "module" });
 const galleries = [element("own"), element("images")];
 let language = speaker(preferred());
 let classes = []; // the names that the endpoint uses
-let maxBytes = Infinity; // of a request
+let limits = { bytes: Infinity, pixels: Infinity }; // of a picture
 let endpoints = [];
 let served; // the endpoint that was there last, to say so when it is gone
 let unreachable = false; // the embedded SageMaker
@@ -25,7 +25,8 @@ let arms = []; // the study's networks, which this browser computes
 let testImages; // how many their accuracy was measured on
 let loaded; // the version of the study's bundle that was brought
 
-let shown = null; // the picture: name(), pixels; where it has them label, file, asIs, flipped, strokes, and what see() says
+// The picture: name(), pixels; where it has them label, file, asIs, flipped, strokes, and what see() says.
+let shown = null;
 let question = 0; // its number: late answers to an earlier one are dropped
 let status = "loading"; // said in place of an answer
 let waiting = new Set(); // the networks that have not answered yet
@@ -121,7 +122,8 @@ function renderAnswer(networks) {
   show("same", same && networks[0].name === DEPLOYED ? say("same", { one: networks[0].title, other: same.title }) : "");
   element("look").ariaExpanded = String(looking);
   element("closer").hidden = !looking;
-  if (looking && shown) showMaps(element("maps"), language, networks, answers, closer, shown.pixels);
+  if (shown && looking) showMaps(element("maps"), language, networks, answers, closer, shown.pixels);
+  else element("maps").replaceChildren();
 }
 
 // Say why something did not work; what is no Refusal is this page's own fault.
@@ -131,6 +133,17 @@ const fail = (text) => show("failure", text);
 function become(newStatus) {
   status = newStatus;
   render();
+}
+
+// Show nothing: an earlier picture's answer would be taken for that of the one which was refused.
+function refuse(text) {
+  question += 1;
+  shown = null;
+  for (const one of [answers, closer, waiting]) one.clear();
+  check(galleries, null);
+  draw(element("seen"), BLANK);
+  become("refused");
+  fail(text);
 }
 
 // Show a picture and ask every network, except that the deployed one may have answered already.
@@ -171,10 +184,11 @@ async function deployed(images, use) {
   await refresh();
 }
 
-const seen = async (file, asIs) => ({ file, asIs, name: () => file.name, ...(await see(file, asIs, chosen(), classes, maxBytes)) });
+const seen = async (file, asIs) => ({ file, asIs, name: () => file.name, ...(await see(file, asIs, chosen(), classes, limits)) });
 
 async function open(files) {
   const failures = [];
+  const atFirst = shown;
   let asked = false;
   for (const file of files) {
     const before = shown;
@@ -190,6 +204,7 @@ async function open(files) {
       failures.push(`${file.name}: ${reason(error)}`);
     }
   }
+  if (!asked && shown === atFirst) return refuse(failures.join(" "));
   if (!asked) become(undefined);
   fail(failures.join(" "));
 }
@@ -219,7 +234,7 @@ function addTestImages(images) {
   });
   element("images").replaceChildren(...buttons);
   element("images-section").hidden = images.length === 0;
-  if (!shown && status !== "reading") buttons[0]?.click();
+  if (!shown && !["reading", "refused"].includes(status)) buttons[0]?.click();
 }
 
 // On a phone the answer may lie below what was touched.
@@ -228,7 +243,7 @@ function reveal() {
 }
 
 galleries.forEach(followArrows);
-receive(open, (key) => fail(language.say(key)));
+receive(open, (key) => (key === "onlyAddress" ? refuse : fail)(language.say(key)));
 element("file").addEventListener("change", ({ target }) => {
   if (target.files.length) open([...target.files]);
   target.value = ""; // so that the same file can be chosen again
@@ -333,7 +348,7 @@ async function refresh() {
   const known = () => JSON.stringify([unreachable, endpoints]);
   const [before, servedBefore] = [known(), JSON.stringify(chosen())];
   try {
-    ({ classes, max_bytes: maxBytes, endpoints } = await (await request("/demo/state")).json());
+    ({ classes, limits, endpoints } = await (await request("/demo/state")).json());
     unreachable = false;
   } catch {
     endpoints = [];

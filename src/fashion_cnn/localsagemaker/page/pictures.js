@@ -39,20 +39,26 @@ function fileOf(address) {
     const text = base64 ? atob(data) : decodeURIComponent(data);
     return new File([Uint8Array.from(text, (letter) => letter.charCodeAt(0))], "picture", { type });
   } catch {
-    return new File([], "picture"); // which the server refuses with its reason
+    return new File([], "picture"); // which is refused with its reason
   }
 }
 
-// The file itself, or what is left of a picture that is too large to send; undefined where the browser can't read it.
-export async function fitting(file, maxBytes) {
-  if (file.size <= maxBytes) return file;
+// The file itself, or a smaller picture where it has more bytes or pixels than a request may; undefined where it has
+// too many bytes and the browser can't read it.
+export async function fitting(file, limits) {
   const bitmap = await createImageBitmap(file).catch(() => undefined);
-  if (!bitmap) return undefined;
+  const small = file.size <= limits.bytes;
+  if (!bitmap) return small ? file : undefined; // the endpoint may know its format
+  if (small && bitmap.width * bitmap.height <= limits.pixels) {
+    bitmap.close();
+    return file;
+  }
   const scale = Math.min(1, LARGE_SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = new OffscreenCanvas(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close(); // of a large picture it holds hundreds of megabytes
   return canvas.convertToBlob({ type: "image/png" });
 }
 
@@ -64,6 +70,7 @@ export async function thumbnail(canvas, file) {
   const corner = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
   Object.assign(canvas, { width: 96, height: 96 });
   canvas.getContext("2d").drawImage(bitmap, ...corner, side, side, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
   return true;
 }
 

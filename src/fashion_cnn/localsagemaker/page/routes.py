@@ -116,7 +116,8 @@ async def state(request: Request) -> Response:
     cloud: Cloud = request.app.state.cloud
     # By name: that without an ending, which is the production's, is the one that the page asks first.
     endpoints = [described(cloud, record) for _, record in sorted(cloud.state[ENDPOINT.name].items())]
-    content = {"classes": CLASS_NAMES, "endpoints": endpoints, "max_bytes": bodies.MAX_BYTES}
+    limits = {"bytes": bodies.MAX_BYTES, "pixels": inference.MAX_PICTURE_PIXELS}
+    content = {"classes": CLASS_NAMES, "endpoints": endpoints, "limits": limits}
     return JSONResponse(content, headers=HEADERS)
 
 

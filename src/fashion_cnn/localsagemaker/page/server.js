@@ -4,6 +4,13 @@ import { SIZE } from "/demo/occlusion.js";
 import { fitting } from "/demo/pictures.js";
 
 const ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes";
+// How the handler's refusals of a picture begin, which are written for programs, and what words.js says instead.
+const REFUSALS = {
+  "the picture shows nothing but background": "onlyBackground",
+  "the body is no picture": "unreadable",
+  "the picture is damaged": "damaged",
+  "the picture has ": "tooManyPixels",
+};
 
 // Why something did not work, as a key of words.js and its values, so that it can be said in either language.
 export class Refusal extends Error {
@@ -24,7 +31,8 @@ export async function request(path, options) {
   const said = await response.json().catch(() => ({}));
   if (said.__type === "NoStore") throw new Refusal("noStore");
   const message = modelsWords(said) ?? said.message ?? `${path}: ${response.status}`;
-  throw new Refusal("said", { message }, said.OriginalStatusCode);
+  const known = Object.keys(REFUSALS).find((start) => message.startsWith(start));
+  throw new Refusal(REFUSALS[known] ?? "said", { message }, said.OriginalStatusCode);
 }
 
 // What the model server itself said, within InvokeEndpoint's error.
@@ -55,9 +63,10 @@ export async function askEndpoint(name, classes, images) {
 
 // What an endpoint sees in a picture file, what it did with it and what it answers, for both directions where it asked
 // both. Without an endpoint, or with one of another project or time, the page's own server prepares the picture.
-export async function see(file, asIs, endpoint, classes, maxBytes) {
-  const body = await fitting(file, maxBytes);
-  if (!body) throw new Refusal("tooLarge", { bytes: file.size, maxBytes });
+export async function see(file, asIs, endpoint, classes, limits) {
+  if (!file.size) throw new Refusal("emptyFile");
+  const body = await fitting(file, limits);
+  if (!body) throw new Refusal("tooLarge", { bytes: file.size, maxBytes: limits.bytes });
   const headers = {
     "Content-Type": "application/x-image",
     [ATTRIBUTES]: `fashion-cnn-pixels=yes,fashion-cnn-picture=${asIs ? "as-is" : "auto"}`,

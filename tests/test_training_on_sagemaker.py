@@ -207,7 +207,8 @@ def test_a_seed_that_always_fails_ends_the_others_and_is_told_in_one_line_with_i
     assert jobs(target, plan.name) == []
     assert brought(result) == set()
 
-    with contextlib.chdir(tmp_path):
+    (tmp_path / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    with contextlib.chdir(tmp_path):  # as above
         command.show_jobs(Console(file=(written := io.StringIO()), width=400))
     shown = [line for line in written.getvalue().splitlines() if line.startswith("fashion-cnn-hopeless-seed1")]
     assert len(shown) == 2

@@ -1,6 +1,7 @@
 """Pictures on their way to the endpoint, and what is shown of its answers. test_sagemaker_deploy.py asks a real one."""
 
 import io
+import json
 import shutil
 import stat
 import subprocess
@@ -11,11 +12,15 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
 from rich.console import Console
 
-from fashion_cnn.cloud import asking, pictures
+from fashion_cnn.cloud import __main__ as command
+from fashion_cnn.cloud import answering, asking, pictures
+from fashion_cnn.cloud.answering import Network
 from fashion_cnn.cloud.asking import Answer
+from fashion_cnn.cloud.params import Deploy
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.serving import bodies, inference
@@ -50,14 +55,68 @@ def file(path: Path, picture: Image.Image, **options: Any) -> str:
 def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpeg", "notes.txt", "c.heic"):
         (tmp_path / name).touch()
-    found = list(pictures.named(["first.png", str(tmp_path), "-"]))
-    assert found == ["first.png", *(str(tmp_path / name) for name in ("a.jpeg", "b.PNG", "c.heic")), "-"]
+    too_long = 300 * "a"
+    found = list(pictures.named(["first.png", str(tmp_path), "-", too_long]))
+    assert found == ["first.png", *(str(tmp_path / name) for name in ("a.jpeg", "b.PNG", "c.heic")), "-", too_long]
 
 
 def test_a_folder_without_a_picture_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
+    (name,) = pictures.named([str(tmp_path)])
     with pytest.raises(UserError, match=r"holds no picture; looked for: \*\.avif"):
-        list(pictures.named([str(tmp_path)]))
+        pictures.read(name)
+
+
+def test_a_folder_without_a_picture_and_a_strange_name_leave_the_others_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "connect", lambda _: mock.Mock(endpoint="fashion-cnn"))
+    monkeypatch.setattr(answering, "network", lambda _: Network("fashion-cnn-0", 3, 0.5))
+    monkeypatch.setattr(answering, "doubt", lambda *_: None)
+    monkeypatch.setattr(asking, "invoke", lambda *_: json.dumps({"predictions": [PREDICTION]}).encode())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    raw = file(tmp_path / "two\nlines.png", noise(28, 28))
+
+    def run(*arguments: str) -> tuple[str, str]:
+        options = command._parser().parse_args(["predict", *arguments, str(empty), raw, f"{tmp_path}/no\x1b.png"])
+        assert command.predict(options, Deploy(), Console()) == 1
+        captured = capsys.readouterr()
+        return captured.out, captured.err
+
+    out, said = run()
+    assert out.splitlines()[0] == f"{tmp_path}/two\\nlines.png: Ankle boot, 75.0%"
+    refused, missing = said.splitlines()
+    assert refused.startswith(f"error: {empty}: holds no picture; looked for: ")
+    assert missing == f"error: {tmp_path}/no\\x1b.png: can't be read: No such file or directory"
+    document, again = run("--json")
+    assert again == said
+    answers = json.loads(document)["pictures"]
+    assert [(one["image"], one["prediction"].get("class")) for one in answers] == [
+        (str(empty), None), (raw, "Ankle boot"), (f"{tmp_path}/no\x1b.png", None),
+    ]  # fmt: skip
+
+
+def test_advice_to_the_sender_of_a_request_is_an_option_of_the_command_line(tmp_path: Path) -> None:
+    description = str(inference._nothing_there())
+    assert asking.AS_IS in description
+    refusal = {
+        "Error": {"Code": "ModelError", "Message": "refused"}, "OriginalStatusCode": 400,
+        "OriginalMessage": json.dumps({"title": "Bad Request", "description": description}),
+    }  # fmt: skip
+    target = mock.Mock()
+    target.session.client.return_value.invoke_endpoint.side_effect = ClientError(refusal, "InvokeEndpoint")
+    answer = asking.ask(file(tmp_path / "empty.png", Image.new("L", (28, 28))), target, "")
+    assert answer.error.endswith("; send a picture with a garment, or --as-is")
+
+
+def test_a_picture_of_too_many_pixels_to_open_is_refused_with_both_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(tmp_path / "large.png", Image.new("1", (300, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # Pillow refuses twice as many
+    with pytest.raises(UserError, match=r"made smaller here .* \(30000 pixels\) exceeds limit of 20000 pixels$"):
+        pictures.read(path)
 
 
 @pytest.mark.parametrize(

@@ -504,12 +504,12 @@ def test_jobs_are_listed_with_what_they_cost(
     def listed(**changes: Any) -> list[str]:
         set_params(**on_aws(**changes))
         command.show_jobs(Console(file=(written := io.StringIO()), width=200))
-        return [*written.getvalue().splitlines()[1].split(), capsys.readouterr().out.strip()]
+        return [*written.getvalue().splitlines(), capsys.readouterr().out.strip()]
 
-    assert listed()[:4] == ["fashion-cnn-x-1", "Completed", "1800", "900"]
+    assert listed()[:-1] == ["fashion-cnn-x-1", "  Completed, 1800 seconds, 900 billed"]
     assert listed()[-1] == f"billed on AWS for these 1 jobs: 0.25 hours; prices: {costs.PRICES}"
     priced = listed(**{"cloud.aws.price_per_hour": 2})
-    assert priced[4] == "0.50"
+    assert priced[1] == "  Completed, 1800 seconds, 900 billed, cost 0.50"
     assert "1 of them cost 0.50 at cloud.aws.price_per_hour = 2" in priced[-1]
     other = listed(**{"cloud.aws.price_per_hour": 2, "cloud.instance_type": "ml.c5.xlarge"})
     assert "0 of them cost 0.00" in other[-1], "no price is known of another instance type"

@@ -209,10 +209,36 @@ def test_a_seed_that_always_fails_ends_the_others_and_is_told_in_one_line_with_i
 
     (tmp_path / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     with contextlib.chdir(tmp_path):  # as above
-        command.show_jobs(Console(file=(written := io.StringIO()), width=400))
-    shown = [line for line in written.getvalue().splitlines() if line.startswith("fashion-cnn-hopeless-seed1")]
-    assert len(shown) == 2
-    assert all(" Failed " in line and "AlgorithmError" in line for line in shown)
+        command.show_jobs(Console(file=(written := io.StringIO()), width=80))
+    shown = written.getvalue().splitlines()
+    assert max(map(len, shown)) <= 80
+    failed = [number for number, line in enumerate(shown) if line.startswith("fashion-cnn-hopeless-seed1")]
+    assert len(failed) == 2
+    for number in failed:
+        assert re.fullmatch(r"  Failed, \d+ seconds", shown[number + 1])
+        assert shown[number + 2] == "  AlgorithmError: … returned non-zero exit status 1., exit code: 1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("ClientError: no\nsuch image", "ClientError: no such image"),
+        (
+            'AlgorithmError: Traceback (most recent call last):\n  File "utils.py", line 193, in execute_commands\n'
+            "    raise subprocess.CalledProcessError(exitcode, commands)\nsubprocess.CalledProcessError: "
+            "Command '['python3', 'train.py']' died with <Signals.SIGKILL: 9>., exit code: 247",
+            "AlgorithmError: … died with <Signals.SIGKILL: 9>., exit code: 247",
+        ),
+        (
+            "ClientError: Artifact upload failed: An error occurred (NoSuchBucket) when calling the PutObject "
+            "operation: The specified bucket does not exist",
+            "ClientError: … the PutObject operation: The specified bucket does not exist",
+        ),
+        (1024 * "x", "… " + 76 * "x"),
+    ],
+)
+def test_a_job_s_reason_is_one_line_of_80_columns_with_its_kind_and_its_end(reason: str, shown: str) -> None:
+    assert command._end(reason, 78) == shown
 
 
 def test_of_a_job_whose_script_never_began_the_last_lines_of_its_log_are_told(target: Target) -> None:

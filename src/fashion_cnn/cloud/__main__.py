@@ -5,13 +5,12 @@ from fashion_cnn.core import process  # first: it makes the process ready for wh
 # isort: split
 import argparse
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from fashion_cnn.cloud import answering, asking, pictures
 from fashion_cnn.cloud.answering import REPORT
@@ -90,7 +89,7 @@ def predict(options: argparse.Namespace, chosen: Deploy, console: Console) -> in
         0; 1 where a picture has no answer.
 
     Raises:
-        UserError: a folder has no picture, or nothing is deployed.
+        UserError: nothing is deployed.
     """
     names = list(pictures.named(options.image))
     target = connect(chosen)
@@ -98,10 +97,10 @@ def predict(options: argparse.Namespace, chosen: Deploy, console: Console) -> in
     doubt = answering.doubt(serves, target)
     answers = []
     for name in names:
-        answer = asking.ask(name, target, "fashion-cnn-picture=as-is" if options.as_is else "")
+        answer = asking.ask(name, target, asking.AS_IS if options.as_is else "")
         answers.append(answer)
         if answer.error:
-            print(f"error: {answer.image}: {answer.error}", file=sys.stderr)
+            print(f"error: {asking.on_one_line(answer.image)}: {answer.error}", file=sys.stderr)
         elif not options.json:
             asking.show(answer, console) if len(names) == 1 else print(asking.line(answer), flush=True)
     if options.json:
@@ -144,7 +143,7 @@ def status(chosen: Deploy) -> int:
 
 
 def show_jobs(console: Console) -> None:
-    """Print training jobs: name, state, how long they ran, what that cost, and why those that failed did."""
+    """Print training jobs, lines below each other: name; state, duration and cost; why those that failed did."""
     chosen = params.load(Where).cloud
     client = connect(chosen.place).session.client("sagemaker")
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (after connect, which imports it)
@@ -161,17 +160,32 @@ def show_jobs(console: Console) -> None:
         print("no training job was started yet; `cloud.train: sagemaker` in params.yaml has the arms trained as jobs")
         return
     on_aws = chosen.target == "aws"
-    table = Table("job", "state", "seconds", *["billed seconds", "cost"] * on_aws, "reason", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True  # names are copied
     for job in jobs:
         state, ended = job["TrainingJobStatus"], job.get("TrainingEndTime") or datetime.now(UTC)
-        shown = state if state == job["SecondaryStatus"] else f"{state}: {job['SecondaryStatus']}"
-        ran = f"{(ended - job['TrainingStartTime']).total_seconds():.0f}" if "TrainingStartTime" in job else ""
-        price = cost(job, chosen)
-        paid = [str(job.get("BillableTimeInSeconds", "")), "" if price is None else f"{price:.2f}"]
-        table.add_row(job["TrainingJobName"], shown, ran, *paid * on_aws, escape(job.get("FailureReason", "")))
-    console.print(table)
+        facts = [state if state == job["SecondaryStatus"] else f"{state}: {job['SecondaryStatus']}"]
+        if "TrainingStartTime" in job:
+            facts.append(f"{(ended - job['TrainingStartTime']).total_seconds():.0f} seconds")
+        if on_aws and "BillableTimeInSeconds" in job:
+            facts.append(f"{job['BillableTimeInSeconds']} billed")
+        if on_aws and (price := cost(job, chosen)) is not None:
+            facts.append(f"cost {price:.2f}")
+        lines = [job["TrainingJobName"], f"  {', '.join(facts)}"]
+        if "FailureReason" in job:
+            lines.append(f"  {_end(job['FailureReason'], console.width - 2)}")
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     print(bill(jobs, chosen) if on_aws else "on the embedded SageMaker: nothing is paid for")
+
+
+def _end(reason: str, width: int) -> str:
+    """A job's reason on one line: the kind of error, and of a long text its end, where the reason stands."""
+    text = " ".join(reason.split())
+    # SageMaker's drivers tell a script's end by a traceback of their own.
+    text = re.sub(r"Traceback \(most recent.*(?=died with |returned non-zero )", "… ", text)
+    if len(text) <= width:
+        return text
+    kind = f"{start[0]}… " if (start := re.match(r"\w+: ", text)) else "… "
+    end = text[len(kind) - width :]
+    return kind + (end.partition(" ")[2] or end)
 
 
 def undeploy(chosen: Deploy, *, everything: bool) -> None:

@@ -4,7 +4,7 @@ SageMaker's runtime is asked by its client alone: the SDK takes five seconds to 
 """
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -13,6 +13,8 @@ from rich.table import Table
 from fashion_cnn.cloud import answering, pictures
 from fashion_cnn.cloud.target import Target
 from fashion_cnn.core.errors import UserError
+
+AS_IS: Final = "fashion-cnn-picture=as-is"  # the attribute that --as-is sends
 
 
 class Answer(NamedTuple):
@@ -51,7 +53,10 @@ def ask(name: str, target: Target, attributes: str) -> Answer:
         body, content_type, made_smaller = pictures.read(name)
         said = invoke(target, body, content_type, attributes)
     except UserError as error:
-        return Answer(name, {}, error=str(error), made_smaller=made_smaller)
+        advised = str(error)
+        if advised.endswith(attribute := f"the attribute {AS_IS}"):  # which nobody can send from a command line
+            advised = f"{advised.removesuffix(attribute)}--as-is"
+        return Answer(name, {}, error=advised, made_smaller=made_smaller)
     (prediction,) = json.loads(said)["predictions"]
     return Answer(name, prediction, made_smaller=made_smaller)
 
@@ -92,11 +97,16 @@ def _description(said: str) -> str:
         return said
 
 
+def on_one_line(name: str) -> str:
+    """A file's name with what does not print, such as a new line, escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+
+
 def line(answer: Answer) -> str:
     """A picture's class, its probability and what was done, in a line."""
     name = answer.prediction["class"]
     probability = answer.prediction["probabilities"][name]
-    return "; ".join([f"{answer.image}: {name}, {probability:.1%}", *answer.remarks])
+    return "; ".join([f"{on_one_line(answer.image)}: {name}, {probability:.1%}", *answer.remarks])
 
 
 def show(answer: Answer, console: Console) -> None:

@@ -38,21 +38,16 @@ class Picture(NamedTuple):
 def named(arguments: Iterable[str]) -> Iterator[str]:
     """The pictures that arguments name: those in a folder stand for it, sorted by name.
 
-    Raises:
-        UserError: a folder holds no picture, or can't be listed.
+    A folder where none is found stands for itself, so that `read` refuses it alone.
     """
     for argument in arguments:
         folder = Path(argument)
-        if argument == STANDARD_INPUT or not folder.is_dir():
-            yield argument
-            continue
         try:
-            found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        except OSError as error:
-            raise UserError(f"{folder}: can't be listed: {error.strerror}") from None
-        if not found:
-            raise UserError(f"{folder}: holds no picture; looked for: *{', *'.join(SUFFIXES)}")
-        yield from map(str, found)
+            listed = folder.iterdir() if argument != STANDARD_INPUT and folder.is_dir() else ()
+            found = sorted(path for path in listed if path.suffix.lower() in SUFFIXES)
+        except OSError:  # as it is for `read`, which says so
+            found = []
+        yield from map(str, found) if found else [argument]
 
 
 def read(name: str) -> Picture:
@@ -62,10 +57,12 @@ def read(name: str) -> Picture:
         name: of a file, or - for standard input.
 
     Raises:
-        UserError: it can't be read, is empty, or is too large and nothing that could be made smaller.
+        UserError: it can't be read, is empty or a folder, or is too large and nothing that could be made smaller.
     """
     try:
         body = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
+    except IsADirectoryError:
+        raise UserError(f"holds no picture; looked for: *{', *'.join(SUFFIXES)}") from None
     except OSError as error:
         raise UserError(f"can't be read: {error.strerror}") from None
     if not body:
@@ -93,11 +90,13 @@ def _made_smaller(body: bytes) -> tuple[bytes, str]:
             picture.thumbnail((LONGER_SIDE, LONGER_SIDE), reducing_gap=None)  # Pillow reduces none of 16 bits
             made = io.BytesIO()
             picture.save(made, "PNG")
-    except Exception as error:  # Pillow raises nearly anything on a damaged file, and does not know every format
-        if len(body) <= bodies.MAX_BYTES and not isinstance(error, Image.DecompressionBombError):
+    except Image.DecompressionBombError as error:
+        pixels = str(error).partition(", could be")[0]  # Image size (… pixels) exceeds limit of … pixels
+        raise UserError(f"can't be made smaller here to send it: {pixels}") from None
+    except Exception:  # Pillow raises nearly anything on a damaged file, and does not know every format
+        if len(body) <= bodies.MAX_BYTES:
             return body, ""  # the endpoint may know it, or says what ails it
-        why = f"{len(body)} bytes" if len(body) > bodies.MAX_BYTES else "too many pixels"
         raise UserError(
-            f"{why}, and it could not be made smaller here; allowed: up to {bodies.MAX_BYTES} bytes"
+            f"{len(body)} bytes, and it could not be made smaller here; allowed: up to {bodies.MAX_BYTES} bytes"
         ) from None
     return made.getvalue(), f"made smaller to send it, from {before[0]} × {before[1]} pixels"

@@ -249,9 +249,14 @@ def test_an_experiment_is_shared_through_git_and_the_store(first: Clone, second:
     ("module", "stages"),
     [
         ("core/evaluation.py", {"preprocess", "eda", *ARMS, "compare", "deploy"}),
+        ("ingest/splits.py", {"preprocess"}),
+        ("eda/exploration.py", {"eda"}),
         ("training/fitting.py", set(ARMS)),
+        ("comparison/claims.py", {"compare"}),
         ("reporting/style.py", {"eda", "compare"}),
         ("serving/inference.py", {"deploy"}),
+        ("cloud/params.py", {"deploy"}),
+        ("localcloud/s3.py", {"deploy"}),
         ("localsagemaker/operations.py", set()),
     ],
 )

@@ -21,8 +21,8 @@ from fashion_cnn.ingest import idx
 from fashion_cnn.serving import inference
 from fashion_cnn.serving.server import Context
 from fashion_cnn.serving.tensorflow_serving import Prediction
+from support.bodies import HEIC
 
-HEIC = Path(__file__).parent.joinpath("support", "boot.heic")  # test image 0 on white; nothing here can write HEIC
 ASKED_TWICE = 2
 
 Grey = NDArray[np.uint8]

@@ -329,10 +329,15 @@ async def _stop(instance: Instance) -> None:
     process = instance.process
     if process is None or process.returncode is not None:
         return
+    await end(process, STOP_SECONDS)
+
+
+async def end(process: asyncio.subprocess.Process, seconds: float) -> None:
+    """Ask a process to end, and make it after so many seconds."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

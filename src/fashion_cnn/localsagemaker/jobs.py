@@ -5,7 +5,6 @@ Source: docs.aws.amazon.com/sagemaker/latest/dg, "How Amazon SageMaker AI Provid
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import shutil
@@ -216,7 +215,7 @@ async def _attempt(
                 process.kill()
             elif end != "stop":
                 change("Stopping", "Stopping the training job")
-            await _end(process)
+            await hosting.end(process, STOP_SECONDS)
         await pump
     finally:
         if process.returncode is None:
@@ -228,17 +227,6 @@ async def _attempt(
     if end != "interrupt":  # what was not saved by then is lost with the instance
         await _finish(job, synced, settings, status=process.returncode or 0, end=end, change=change)
     return end
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 async def _finish(

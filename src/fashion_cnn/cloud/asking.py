@@ -4,7 +4,7 @@ SageMaker's runtime is asked by its client alone: the SDK takes five seconds to 
 """
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -12,9 +12,8 @@ from rich.table import Table
 
 from fashion_cnn.cloud import answering, pictures
 from fashion_cnn.cloud.target import Target
+from fashion_cnn.cloud.verification import AS_IS
 from fashion_cnn.core.errors import UserError
-
-AS_IS: Final = "fashion-cnn-picture=as-is"  # the attribute that --as-is sends
 
 
 class Answer(NamedTuple):

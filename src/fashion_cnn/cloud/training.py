@@ -30,6 +30,7 @@ from fashion_cnn.cloud.target import Target
 from fashion_cnn.core import dataset
 from fashion_cnn.core.errors import UserError
 from fashion_cnn.core.params import Params
+from fashion_cnn.training import processor
 
 if TYPE_CHECKING:
     import boto3
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 TENSORFLOW: Final = "2.21.0"
 REQUIREMENTS: Final = "requirements.txt"  # in the source of a job that installs its packages
 LAST_LINES: Final = 5
-KERNELS: Final = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")
 REASON: Final = 300  # characters of it that are shown
 LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 PREFIX: Final = f"{PROJECT}/training"  # of all keys in the bucket
@@ -104,7 +104,7 @@ def plan(arm: str, settings: Params, training: Training, target: Target, *, sour
 
 def _chosen_kernels() -> dict[str, str]:
     """What the person's shell says of them, which a local stage honours, too."""
-    return {name: os.environ[name] for name in KERNELS if name in os.environ}
+    return {name: os.environ[name] for name in processor.PORTABLE if name in os.environ}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -266,8 +266,8 @@ def test_the_sdk_s_own_trainer_waits_for_a_job_and_shows_its_log(
     caplog.set_level("INFO")
     monkeypatch.setenv("AWS_DEFAULT_REGION", s3.REGION)  # its client of the logs is of no session that it was given
     from sagemaker.core.helper.session_helper import Session
+    from sagemaker.core.training.configs import Compute, InputData, OutputDataConfig, SourceCode
     from sagemaker.train import ModelTrainer
-    from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
 
     script = "import os, sys; print(os.environ['SM_CHANNEL_DATA'], *sys.argv[1:])"
     (tmp_path / "train.py").write_text(script, encoding="utf-8")

@@ -253,8 +253,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
     # This project's own preflight asks for the role, and can do without iam:SimulatePrincipalPolicy.
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415 (only who starts a job needs them)
-    from sagemaker.train import ModelTrainer  # noqa: PLC0415
-    from sagemaker.train.configs import (  # noqa: PLC0415
+    from sagemaker.core.training.configs import (  # noqa: PLC0415
         CheckpointConfig,
         Compute,
         InputData,
@@ -262,6 +261,7 @@ def start(wanted: Plan, training: Training, target: Target) -> dict[str, Any]:
         SourceCode,
         StoppingCondition,
     )
+    from sagemaker.train import ModelTrainer  # noqa: PLC0415
 
     quiet = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
     folder, seconds = f"s3://{target.hosting.bucket}/{PREFIX}", round(training.timeout_minutes * 60)

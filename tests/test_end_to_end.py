@@ -132,7 +132,7 @@ def test_every_stage_writes_the_same_bytes_again_in_the_shell_of_another_project
     settings = first.folder / "matplotlibrc"  # Matplotlib looks there first
     settings.write_bytes((tmp_path / "jupyter/matplotlib/matplotlibrc").read_bytes())
     for name, stage in yaml.safe_load(first.read("dvc.yaml"))["stages"].items():
-        if name != "deploy":  # nothing new to deploy
+        if name not in ("deploy", "baseline", "cnn5"):  # nothing new to deploy; one arm's program is every arm's
             shell = jupyter if name in ("eda", "compare") else service
             elsewhere = first._replace(environment=first.environment | shell)
             elsewhere.run("sh", "src/stage.sh", *stage["cmd"].split()[1:])

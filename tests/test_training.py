@@ -28,6 +28,12 @@ def settings(workspace: Path) -> Params:  # noqa: ARG001
     return params.load(Params)
 
 
+@pytest.fixture
+def small(settings: Params) -> Params:
+    """A CNN of few filters, where its size is not what is asked."""
+    return settings.model_copy(update={"cnn": settings.cnn.model_copy(update={"filters": [4, 8]})})
+
+
 def quick(settings: Params, **changes: object) -> params.Train:
     return settings.train.model_copy(update={"epochs": 1, "batch_size": 16, **changes})
 
@@ -121,11 +127,11 @@ def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
     assert result.metrics["environment"] == {"threads": 2, "precision": "float32"}
 
 
-def test_the_first_seed_is_the_same_each_time_and_however_many_follow(settings: Params, tmp_path: Path) -> None:
+def test_the_first_seed_is_the_same_each_time_and_however_many_follow(small: Params, tmp_path: Path) -> None:
     found = []
     for seeds in (1, 2):
         network, trained = fitting.train(
-            lambda _: architectures.cnn(settings.cnn, 3), SPLITS, quick(settings, seeds=seeds), {}
+            lambda _: architectures.cnn(small.cnn, 3), SPLITS, quick(small, seeds=seeds), {}
         )
         fitting.save_network(network, tmp_path / f"{seeds}.keras")
         found.append(trained)
@@ -136,9 +142,8 @@ def test_the_first_seed_is_the_same_each_time_and_however_many_follow(settings: 
         np.testing.assert_array_equal(found[0].history[name][0], found[1].history[name][0])
 
 
-def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(settings: Params, tmp_path: Path) -> None:
-    chosen = quick(settings, epochs=3, batch_size=2, schedule="cosine", precision="float32")
-    small = settings.model_copy(update={"cnn": settings.cnn.model_copy(update={"filters": [4, 8]})})
+def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(small: Params, tmp_path: Path) -> None:
+    chosen = quick(small, epochs=3, batch_size=2, schedule="cosine", precision="float32")
     build = partial(architectures.build, "cnn3", small)
 
     class Killed(keras.callbacks.Callback):
@@ -178,8 +183,8 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
 
 
-def test_controls_are_of_the_network_that_is_saved(settings: Params) -> None:
-    network, result = fitting.train(lambda _: architectures.cnn(settings.cnn, 3), SPLITS, quick(settings, epochs=3), {})
+def test_controls_are_of_the_network_that_is_saved(small: Params) -> None:
+    network, result = fitting.train(lambda _: architectures.cnn(small.cnn, 3), SPLITS, quick(small, epochs=3), {})
 
     def correct(name: str, images: np.ndarray) -> np.ndarray:
         return network.predict(images, fitting.PREDICTION_BATCH, verbose=0).argmax(-1) == SPLITS[name].labels

@@ -174,9 +174,10 @@ def fit_seed(
     if checkpoints:
         kept = Checkpoint(checkpoints / f"seed-{seed}.npz")
         fit(network, splits, settings, [kept])
-        history = {ours: kept.curves[theirs] for theirs, ours in HISTORY.items()}
+        curves = kept.curves
     else:
-        history = fit(network, splits, settings)
+        curves = fit(network, splits, settings)
+    history = {ours: curves[theirs] for theirs, ours in HISTORY.items()}
     weights = network.get_weights()
     return Fitted(weights, history, measure(_in_float32(build, weights), splits), _lowest_precision(network))
 
@@ -208,7 +209,7 @@ def fit(
     settings: params.Train,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
-    """Fit in place; returns the learning curves: a value an epoch for each name of `results.CURVES`."""
+    """Fit in place; returns the learning curves: a value an epoch that was fitted here, by Keras's names."""
     steps = settings.epochs * -(-len(splits["train"].labels) // settings.batch_size)
     peak = settings.learning_rate
     network.compile(
@@ -230,7 +231,7 @@ def fit(
         callbacks=list(callbacks),
     ).history
     print(f"fitted in {time.perf_counter() - started:.0f} s", flush=True)
-    return {ours: history.get(theirs, []) for theirs, ours in HISTORY.items()}
+    return history
 
 
 def cosine_with_warm_up(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

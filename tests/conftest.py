@@ -119,6 +119,17 @@ def repository(reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
+LONGEST_FIRST = [
+    "end_to_end", "connection", "processors", "demo_page", "localcloud_s3", "running_studies", "report_page", "review",
+    "training", "sagemaker_deploy", "localcloud_sagemaker", "laws", "training_on_sagemaker", "statistics",
+]  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes longest: the end-to-end story decides when a run of several processes ends."""
-    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
+    """The files that take longest first: the short ones then fill what several processes have left."""
+
+    def rank(item: pytest.Item) -> int:
+        subject = item.path.stem.removeprefix("test_")
+        return LONGEST_FIRST.index(subject) if subject in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)

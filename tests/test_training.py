@@ -196,7 +196,7 @@ def test_controls_are_of_the_network_that_is_saved(small: Params) -> None:
     np.testing.assert_array_equal(
         result.correct_when_mirrored[0], correct("test", np.flip(SPLITS["test"].images, axis=2))
     )
-    np.testing.assert_array_equal(result.first_layer[7], network.get_layer("convolution_1").kernel[:, :, 0, 7])
+    np.testing.assert_array_equal(result.first_layer[3], network.get_layer("convolution_1").kernel[:, :, 0, 3])
 
 
 def test_the_fit_lowers_the_training_loss(settings: Params) -> None:

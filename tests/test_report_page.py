@@ -84,6 +84,15 @@ def test_the_page_never_scrolls_sideways(browser: Browser, pages: dict[str, Path
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_no_table_is_cut_off_on_a_desk(browser: Browser, pages: dict[str, Path], language: str) -> None:
+    browser.open(pages[language], DESK)
+    cut = browser.ask("""
+        [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth)
+            .map((box) => box.querySelector("table").getAttribute("aria-labelledby"))""")
+    assert cut == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_no_text_of_a_figure_is_cut_off_or_too_small(
     browser: Browser, pages: dict[str, Path], language: str, width: int

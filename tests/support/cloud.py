@@ -26,7 +26,7 @@ ONCE = Config(retries={"total_max_attempts": 1})  # a lost request is seen, not 
 TESTS = Path(__file__).parents[1]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.05) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it never came to be"
@@ -119,7 +119,7 @@ class EmbeddedCloud:
             description = self.client().describe_endpoint(EndpointName=endpoint)
             return description["EndpointStatus"] in ("InService", "Failed") and description
 
-        return wait_until(poll)
+        return wait_until(poll, pause=0.1)
 
     def deploy(self, endpoint: str, config: str) -> dict[str, Any]:
         self.client().create_endpoint(EndpointName=endpoint, EndpointConfigName=config)

@@ -207,14 +207,14 @@ def stored(store: s3.Daemon, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["a person's", "nonsense"])
 def test_dvc_reaches_the_store_whatever_the_shell_holds(
-    clone: Clone, home: Path, store: s3.Daemon, recorder: Recorder, tmp_path: Path, kind: str
+    clone: Clone, store: s3.Daemon, recorder: Recorder, tmp_path: Path, kind: str
 ) -> None:
     # None of the first hides another: each leads elsewhere, or fails, by itself.
     persons = (
         hostile.network(recorder)
         | hostile.aws(recorder, tmp_path)
         | hostile.fsspec(recorder, tmp_path)
-        | hostile.home(shutil.copytree(home, tmp_path / "home"))
+        | hostile.home(shutil.copytree(clone.environment["HOME"], tmp_path / "home"))
     )
     content = add(clone)
     s3.start(store)
@@ -293,7 +293,8 @@ def test_a_clone_that_was_never_connected_says_so_before_any_request(
 def test_a_bucket_of_ones_own_is_reached_by_ones_own_settings(
     clone: Clone, store: s3.Daemon, recorder: Recorder
 ) -> None:
-    clone.run(*DVC, "remote", "add", "--local", "--force", "mine", f"s3://{s3.BUCKET}/mine")
+    with (clone.folder / ".dvc/config.local").open("a", encoding="utf-8") as local:
+        local.write(f"['remote \"mine\"']\n    url = s3://{s3.BUCKET}/mine\n")
     variables = {name.upper(): value for name, value in keys(store).items()}
     clone.run(
         *DVC, "push", "data.bin", "--remote", "mine", AWS_ENDPOINT_URL_S3=s3.settings(store).endpoint, **variables

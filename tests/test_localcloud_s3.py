@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,8 +23,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from benchmarks.workspace import free_ports
-from fashion_cnn.localcloud import daemon, s3
+from fashion_cnn.localcloud import __main__ as localcloud
+from fashion_cnn.localcloud import connection, daemon, s3
 from support.repository import REPOSITORY, SOURCE
+
+SESSION = botocore.session.Session()
 
 
 class Cloud:
@@ -48,10 +52,10 @@ class Cloud:
             encoding="utf-8",
         )
 
-    def up(self) -> subprocess.CompletedProcess[str]:
-        result = self.run("up", "--port", str(self.port))
-        assert result.returncode == 0, result.stderr
-        return result
+    def up(self) -> None:
+        store = s3.store(self.folder)
+        s3.settings(store, self.port)
+        s3.start(store)
 
     def kill(self) -> None:
         """End the store at once, where one runs."""
@@ -66,7 +70,7 @@ class Cloud:
 
     def client(self, **replaced: str) -> Any:
         keys = json.loads((self.folder / "s3.json").read_text(encoding="utf-8"))
-        return botocore.session.Session().create_client(
+        return SESSION.create_client(
             "s3",
             region_name=s3.REGION,
             endpoint_url=f"http://127.0.0.1:{self.port}",
@@ -81,6 +85,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A running store that the tests leave running."""
     cloud = Cloud(tmp_path_factory.mktemp("shared") / "cloud")
     cloud.up()
+    yield cloud
+    cloud.kill()
+
+
+@pytest.fixture(scope="module")
+def other_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A store that the tests may stop, and start where they need it; its folder has a space in its name."""
+    cloud = Cloud(tmp_path_factory.mktemp("other") / "the cloud")
     yield cloud
     cloud.kill()
 
@@ -187,7 +199,7 @@ def test_two_stores_have_different_keys(cloud: Cloud, tmp_path: Path) -> None:
 
 def test_up_keeps_a_running_store(cloud: Cloud) -> None:
     before = cloud.process
-    cloud.up()
+    assert cloud.run("up", "--port", str(cloud.port)).stdout == f"S3 answers at http://127.0.0.1:{cloud.port}\n"
     assert cloud.process == before
 
 
@@ -210,42 +222,44 @@ def test_a_stopped_store_is_no_failure_of_make(stopped_cloud: Cloud) -> None:
     assert done.stderr == b""
 
 
-def test_a_second_store_runs_beside_the_first(cloud: Cloud, stopped_cloud: Cloud) -> None:
-    assert stopped_cloud.port != cloud.port
-    stopped_cloud.up()
+def test_a_second_store_runs_beside_the_first(cloud: Cloud, other_cloud: Cloud) -> None:
+    assert other_cloud.port != cloud.port
+    other_cloud.up()
     assert cloud.client().list_buckets()["Buckets"]
-    assert stopped_cloud.client().list_buckets()["Buckets"]
+    assert other_cloud.client().list_buckets()["Buckets"]
 
 
-def test_data_written_before_a_kill_is_there_after_the_next_start(stopped_cloud: Cloud) -> None:
-    stopped_cloud.up()
-    stopped_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept" * 100_000)
-    stopped_cloud.kill()
-    assert stopped_cloud.run("status").returncode == 3
-    stopped_cloud.up()
-    assert stopped_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept" * 100_000
+def test_data_written_before_a_kill_is_there_after_the_next_start(other_cloud: Cloud) -> None:
+    other_cloud.up()
+    other_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept" * 100_000)
+    other_cloud.kill()
+    assert other_cloud.run("status").returncode == 3
+    assert other_cloud.run("up").returncode == 0
+    assert other_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept" * 100_000
 
 
-def test_a_bucket_that_somebody_emptied_and_removed_is_made_again(stopped_cloud: Cloud) -> None:
-    stopped_cloud.up()
-    client = stopped_cloud.client()
+def test_a_bucket_that_somebody_emptied_and_removed_is_made_again(other_cloud: Cloud) -> None:
+    other_cloud.up()
+    client = other_cloud.client()
+    client.put_object(Bucket=s3.BUCKET, Key="key", Body=b"gone")
     for found in client.list_objects_v2(Bucket=s3.BUCKET)["Contents"]:
         client.delete_object(Bucket=s3.BUCKET, Key=found["Key"])
     client.delete_bucket(Bucket=s3.BUCKET)
-    assert stopped_cloud.run("credentials").returncode == 0
+    assert other_cloud.run("credentials").returncode == 0
     client.put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept")
 
 
-def test_data_stays_when_the_store_moves_to_another_port(stopped_cloud: Cloud) -> None:
-    stopped_cloud.up()
-    stopped_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept")
-    refused = stopped_cloud.run("up", "--port", str(stopped_cloud.port + 10))
+def test_data_stays_when_the_store_moves_to_another_port(other_cloud: Cloud) -> None:
+    other_cloud.up()
+    other_cloud.client().put_object(Bucket=s3.BUCKET, Key="key", Body=b"kept")
+    refused = other_cloud.run("up", "--port", str(other_cloud.port + 10))
     assert refused.returncode == 1
     assert "down" in refused.stderr
-    assert "stopped" in stopped_cloud.run("down").stdout
-    stopped_cloud.port = free_ports()
-    stopped_cloud.up()
-    assert stopped_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept"
+    elsewhere = free_ports()
+    assert "stopped" in other_cloud.run("down").stdout
+    other_cloud.port = elsewhere
+    other_cloud.up()
+    assert other_cloud.client().get_object(Bucket=s3.BUCKET, Key="key")["Body"].read() == b"kept"
 
 
 def test_down_never_ends_a_process_that_the_store_did_not_start(stopped_cloud: Cloud) -> None:
@@ -295,20 +309,39 @@ def test_a_folder_that_cannot_be_made_is_named(stopped_cloud: Cloud, tmp_path: P
     assert result.stderr.count("\n") == 1
 
 
+def new_clone(cloud: Cloud, clone: Path) -> Path:
+    """A connected DVC repository with one tracked file; nothing of the embedded cloud is exported in its shell."""
+    (clone / ".dvc").mkdir(parents=True)
+    for name in ("config", ".gitignore"):
+        shutil.copy(REPOSITORY / ".dvc" / name, clone / ".dvc")
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    connected = cloud.run("connect", "--port", str(cloud.port), cwd=clone)
+    assert connected.returncode == 0, connected.stderr
+    track(clone, "data.bin", os.urandom(100_000))
+    return clone
+
+
+def track(clone: Path, name: str, content: bytes) -> None:
+    """What `dvc add` does in a second."""
+    digest = md5(content)
+    cached = clone / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    for path in (clone / name, cached):
+        path.write_bytes(content)
+    outs = [{"md5": digest, "size": len(content), "hash": "md5", "path": name}]
+    (clone / f"{name}.dvc").write_text(json.dumps({"outs": outs}), encoding="utf-8")  # which is YAML, too
+    with (clone / ".gitignore").open("a", encoding="utf-8") as ignored:
+        ignored.write(f"/{name}\n")
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 @pytest.fixture
 def clone(stopped_cloud: Cloud, tmp_path: Path) -> Path:
-    """A connected DVC repository with one tracked file; nothing of the embedded cloud is exported in its shell."""
-    clone = tmp_path / "a clone"
-    (clone / ".dvc").mkdir(parents=True)
-    (clone / ".dvc" / "config").write_text(
-        "[core]\nremote = store\n['remote \"store\"']\nurl = s3://fashion-cnn/dvc\n", encoding="utf-8"
-    )
-    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
-    connected = stopped_cloud.run("connect", "--port", str(stopped_cloud.port), cwd=clone)
-    assert connected.returncode == 0, connected.stderr
-    (clone / "data.bin").write_bytes(os.urandom(100_000))
-    assert dvc(clone, "add", "--quiet", "data.bin").returncode == 0
-    return clone
+    """Connected to a store of the test's own, which was never started."""
+    return new_clone(stopped_cloud, tmp_path / "a clone")
 
 
 def dvc(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -324,10 +357,9 @@ def test_dvc_starts_the_store_by_itself_pulls_what_it_pushed_and_writes_no_key_i
     stopped_cloud: Cloud, clone: Path
 ) -> None:
     content = (clone / "data.bin").read_bytes()
-    assert stopped_cloud.run("status").returncode == 3
     pushed = dvc(clone, "push")
     assert pushed.returncode == 0, pushed.stderr
-    stopped_cloud.run("down")
+    assert s3.stop(s3.store(stopped_cloud.folder))
     (clone / "data.bin").unlink()
     shutil.rmtree(clone / ".dvc" / "cache")
     pulled = dvc(clone, "pull")
@@ -376,8 +408,7 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
     stopped_cloud.up()
     names = [f"large-{number}.bin" for number in range(3)]
     for name in names:
-        (clone / name).write_bytes(os.urandom(30_000_000))
-    assert dvc(clone, "add", "--quiet", *names).returncode == 0
+        track(clone, name, os.urandom(30_000_000))
     commit(clone)
 
     before = s3.bytes_on_disk(s3.store(stopped_cloud.folder))
@@ -385,6 +416,7 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
         push = pool.submit(dvc, clone, "push", "--jobs", "1")
         while s3.bytes_on_disk(s3.store(stopped_cloud.folder)) < before + 1_000_000:
             assert not push.done()
+            time.sleep(0.01)
         stopped_cloud.process.kill()
         interrupted = push.result()
     assert interrupted.returncode != 0
@@ -395,14 +427,19 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
     assert again.returncode == 0, again.stderr
     second = tmp_path / "second"
     git(tmp_path, "clone", "--quiet", str(clone), str(second))
-    assert stopped_cloud.run("connect", cwd=second).returncode == 0
+    for name in ("config.local", connection.AWS_CONFIG.name):
+        shutil.copy(clone / ".dvc" / name, second / ".dvc")
     pulled = dvc(second, "pull")
     assert pulled.returncode == 0, pulled.stderr
     for name in names:
         assert (second / name).read_bytes() == (clone / name).read_bytes()
 
 
-def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(stopped_cloud: Cloud, clone: Path) -> None:
+def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(
+    other_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other_cloud.up()
+    clone = new_clone(other_cloud, tmp_path / "a clone")
     command = "mkdir folder && echo 1 > folder/a && echo 2 > folder/b && echo 3 > file && echo 4 > local"
     (clone / "dvc.yaml").write_text(
         f"stages:\n  one:\n    cmd: {command}\n    outs: [folder, file, local: {{cache: false}}]\n", encoding="utf-8"
@@ -410,25 +447,29 @@ def test_status_names_the_outputs_of_the_committed_lock_that_the_store_lacks(sto
     assert dvc(clone, "repro", "--quiet").returncode == 0
     commit(clone)
     (clone / "dvc.lock").unlink()  # what is not committed does not count
+    monkeypatch.chdir(clone)
 
     def results() -> str:
-        (line,) = [line for line in stopped_cloud.run("status", cwd=clone).stdout.splitlines() if "results" in line]
+        capsys.readouterr()
+        assert localcloud.main(["status", "--folder", str(other_cloud.folder)]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "results" in line]
         return line
 
-    stopped_cloud.up()
+    def key(digest: str) -> str:
+        return f"dvc/files/md5/{digest[:2]}/{digest[2:]}"
+
     assert results() == "results  MISSING 2 of 2 outputs of the committed dvc.lock: file, folder"
     git(clone, "restore", "dvc.lock")
-    assert dvc(clone, "push").returncode == 0
+    bucket, cache = other_cloud.client(), clone / ".dvc/cache/files/md5"
+    for path in cache.glob("*/*"):
+        bucket.put_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/{path.relative_to(cache)}", Body=path.read_bytes())
     assert results() == "results  all 2 outputs of the committed dvc.lock are in the store"
 
-    def remove(digest: str) -> None:
-        stopped_cloud.client().delete_object(Bucket=s3.BUCKET, Key=f"dvc/files/md5/{digest[:2]}/{digest[2:]}")
-
-    remove(hashlib.md5(b"2\n", usedforsecurity=False).hexdigest())
+    bucket.delete_object(Bucket=s3.BUCKET, Key=key(md5(b"2\n")))
     assert results() == "results  MISSING 1 of 2 outputs of the committed dvc.lock: folder"
     # DVC looks for a folder's list of files alone, so that has to go, too.
     (folder,) = re.findall(r"[0-9a-f]{32}\.dir", (clone / "dvc.lock").read_text(encoding="utf-8"))
-    remove(folder)
+    bucket.delete_object(Bucket=s3.BUCKET, Key=key(folder))
     assert dvc(clone, "push").returncode == 0
     assert results() == "results  all 2 outputs of the committed dvc.lock are in the store"
 

@@ -103,9 +103,9 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def executor_of(study: subprocess.Popen[str]) -> psutil.Process:
-    """The `dvc exp run` that a study has started."""
-    return next(child for child in psutil.Process(study.pid).children() if "exp" in child.cmdline())
+def executor_of(study: int) -> psutil.Process:
+    """The `dvc exp run` that a study of that process has started."""
+    return next(child for child in psutil.Process(study).children() if "exp" in child.cmdline())
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def kill_a_study(quick: Quick) -> None:
     """SIGKILL of the call and of what it runs: nothing is left, a moment later."""
     killed = quick.study("run", "sizes", "--jobs", "2")
     wait_for(lambda: at_the_candidate(quick, 2))
-    executor = executor_of(killed)
+    executor = executor_of(killed.pid)
     killed.kill()
     executor.kill()
     wait_for(lambda: quick.left() == [])
@@ -240,28 +240,39 @@ def test_a_study_that_is_stopped_and_killed_goes_on_and_two_calls_share_the_rest
     ]
 
 
-def test_a_point_that_is_killed_or_fails_is_tried_three_times_and_says_why(quick: Quick) -> None:
+def test_a_point_that_is_killed_or_fails_is_tried_three_times_and_says_why(
+    quick: Quick, capsys: pytest.CaptureFixture[str]
+) -> None:
     (quick.control / "hold-candidate").touch()
     (quick.control / "fail-candidate").touch()
-    process = quick.study("run", "one")
-    wait_for(lambda: any(line.startswith("candidate") for line in quick.ran()))
-    executor_of(process).kill()
-    (quick.control / "hold-candidate").unlink()
-    status, output = finished(process)
-    assert status == 1
+
+    def kill_the_first_try() -> None:
+        wait_for(lambda: at_the_candidate(quick, 1))
+        executor_of(os.getpid()).kill()
+        (quick.control / "hold-candidate").unlink()
+
+    killer = threading.Thread(target=kill_the_first_try)
+    killer.start()
+    with pytest.raises(UserError, match="^no result of one-9; the reasons stand above$"):
+        studies.main(["run", "one"])
+    killer.join()
+    output = capsys.readouterr().out
     assert "one-9: try 1 of 3 was killed (SIGKILL); the end of its log:\n" in output
     assert "    candidate begins\n" in output
     assert "one-9: try 3 of 3 failed" in output
     assert "    error: candidate was told to fail\n" in output
-    assert output.splitlines()[-1] == "error: no result of one-9; the reasons stand above"
     assert quick.untouched()
     assert quick.run("git", "status", "--porcelain") == ""
 
 
-def test_a_point_whose_training_jobs_failed_is_not_tried_again_by_the_study(quick: Quick) -> None:
+def test_a_point_whose_training_jobs_failed_is_not_tried_again_by_the_study(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (quick.control / "fail-candidate").touch()
-    status, output = finished(quick.study("run", "one", "--where", "sagemaker"))
-    assert status == 1
+    monkeypatch.setenv(WHERE, "local")  # and as it was afterwards
+    with pytest.raises(UserError, match="^no result of one-9; the reasons stand above$"):
+        studies.main(["run", "one", "--where", "sagemaker"])
+    output = capsys.readouterr().out
     assert (quick.control / "where").read_text(encoding="utf-8").split() == ["sagemaker"], "the stage was told"
     assert "one-9: a job: its reason; trying again, 2 left\n" in output
     assert "one-9: try 1 of 1 failed" in output

@@ -35,19 +35,19 @@ from dvc.cli import main
 commands = itertools.groupby(sys.argv[1:], ";".__ne__)
 print([main(list(command)) for is_one, command in commands if is_one])
 """
-# A stage that says where its cloud is, as `deploy` finds it; one that takes as long as it is let.
+# A stage that takes as long as it is let; one after it that says where its cloud is, as `deploy` finds it.
 PIPELINE = f"""\
 vars:
   - python: '"{sys.executable}"'
 stages:
-  where:
-    cmd: ${{python}} -m fashion_cnn.localcloud up > where; ${{python}} -m fashion_cnn.cloud status >> where; true
-    params: [kernel]
-    outs: [where]
   slow:
     cmd: ${{python}} slow.py > slow
     params: [kernel]
     outs: [slow]
+  where:
+    cmd: ${{python}} -m fashion_cnn.localcloud up > where; ${{python}} -m fashion_cnn.cloud status >> where; true
+    deps: [slow]
+    outs: [where]
 """
 SLOW = """\
 import time
@@ -200,6 +200,12 @@ def boto3_client(store: s3.Daemon) -> "boto3.client":
     return boto3.client("s3", **access(store))
 
 
+def put(store: s3.Daemon, content: bytes) -> None:
+    """Have the store hold a file as `dvc push` leaves it there."""
+    s3.start(store)
+    boto3_client(store).put_object(Bucket=s3.BUCKET, Key=key(content), Body=content)
+
+
 def stored(store: s3.Daemon, content: bytes) -> bytes:
     """What the store holds where DVC keeps that."""
     return boto3_client(store).get_object(Bucket=s3.BUCKET, Key=key(content))["Body"].read()
@@ -247,7 +253,7 @@ def test_another_repository_reads_what_the_store_holds(
     clone: Clone, recorder: Recorder, tmp_path: Path, store: s3.Daemon
 ) -> None:
     content = add(clone)
-    clone.run(*DVC, "push", "data.bin")
+    put(store, content)
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--message", "data")
     clone.run("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "server.git"))
@@ -351,25 +357,32 @@ def workers(clone: Clone) -> list[psutil.Process]:
     ]
 
 
-def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
+def cloud_found(clone: Clone) -> str:
+    """What the stage `where` wrote, in whichever copy of the clone."""
+    written = [path.read_text(encoding="utf-8") for path in (clone.folder / ".dvc/cache/files/md5").glob("*/*")]
+    (found,) = filter(None, written)
+    return found
+
+
+def test_an_experiment_in_a_copy_of_a_clone_uses_the_cloud_that_it_is_connected_to(
     clone: Clone, unconnected: Clone, home: Path, store: s3.Daemon
 ) -> None:
     connect_as(clone, unconnected)
+    (unconnected.folder / ".git/may_end").touch()
     unconnected.run(*DVC, "exp", "run", "--temp", "--set-param", "kernel=1", "where")
-    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=2", "where")
-    work_off(unconnected)
-    wait_until(lambda: experiments(unconnected) == 2, 120)
-    (written,) = (unconnected.folder / ".dvc/cache/files/md5").glob("*/*")
-    assert f"S3 answers at {s3.settings(store).endpoint}\n" in written.read_text(encoding="utf-8")
-    assert "the endpoint fashion-cnn does not serve" in written.read_text(encoding="utf-8")
-    assert daemon.find(sagemaker.server(store)), "started by the first of them"
+    assert f"S3 answers at {s3.settings(store).endpoint}\n" in cloud_found(unconnected)
+    assert "the endpoint fashion-cnn does not serve" in cloud_found(unconnected)
+    assert daemon.find(sagemaker.server(store)), "started by it"
     assert not (home / ".local").exists(), "the default place"
     assert [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])] == []
 
 
-def test_a_killed_queue_leaves_no_stage_at_work_and_goes_on_when_it_is_started_again(unconnected: Clone) -> None:
+def test_a_killed_queue_leaves_no_stage_at_work_and_goes_on_in_the_same_cloud_when_it_is_started_again(
+    clone: Clone, unconnected: Clone, home: Path, store: s3.Daemon
+) -> None:
+    connect_as(clone, unconnected)
     begun, may_end, interrupted = (unconnected.folder / ".git" / name for name in ("begun", "may_end", "interrupted"))
-    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=1,2", "slow")
+    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=1,2", "where")
     work_off(unconnected)
     wait_until(begun.exists, 60)
     unconnected.run(*DVC, "queue", "stop", "--kill")
@@ -377,7 +390,9 @@ def test_a_killed_queue_leaves_no_stage_at_work_and_goes_on_when_it_is_started_a
     wait_until(lambda: not workers(unconnected), pause=0.2)
     may_end.touch()
     work_off(unconnected)
-    wait_until(lambda: experiments(unconnected) == 1, 60)
+    wait_until(lambda: experiments(unconnected) == 1, 120)
+    assert f"S3 answers at {s3.settings(store).endpoint}\n" in cloud_found(unconnected)
+    assert not (home / ".local").exists(), "the default place"
 
 
 def test_deploying_elsewhere_than_dvc_pushes_is_refused(
@@ -456,7 +471,7 @@ def test_collecting_garbage_as_the_docs_say_keeps_what_other_clones_use_and_they
     add(unconnected, "not committed.bin")
     unconnected.run(*DVC, "push", "committed.bin", "not committed.bin")
     for content in (add(clone), b"nobody's"):
-        boto3_client(store).put_object(Bucket=s3.BUCKET, Key=key(content), Body=content)
+        put(store, content)
     clone.run("git", "fetch", "--quiet", str(unconnected.folder), "another:another")
 
     everything = held(store)
@@ -502,7 +517,7 @@ def test_a_clone_without_old_files_is_made_whole(unconnected: Clone, tmp_path: P
 
 def test_a_store_is_moved_with_all_that_it_holds(clone: Clone, store: s3.Daemon, tmp_path: Path) -> None:
     content = add(clone)
-    clone.run(*DVC, "push", "data.bin")
+    put(store, content)
     clone.run(*LOCALCLOUD, "down")
     moved = s3.store(tmp_path / "larger disk")
     shutil.copytree(store.folder, moved.folder)

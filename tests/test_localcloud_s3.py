@@ -408,7 +408,7 @@ def test_a_store_that_dies_during_a_push_fails_it_in_one_line_and_the_next_push_
     stopped_cloud.up()
     names = [f"large-{number}.bin" for number in range(3)]
     for name in names:
-        track(clone, name, os.urandom(30_000_000))
+        track(clone, name, os.urandom(20_000_000))
     commit(clone)
 
     before = s3.bytes_on_disk(s3.store(stopped_cloud.folder))

@@ -1,4 +1,4 @@
-"""Asks an endpoint without a pause, until standard input ends: a line for every answer, at last what came.
+"""Asks an endpoint some hundred times a second, until standard input ends: a line for every answer, at last what came.
 
 python tests/support/load.py ACCESS ENDPOINT; ACCESS is JSON, what `boto3.client` needs.
 """
@@ -6,6 +6,7 @@ python tests/support/load.py ACCESS ENDPOINT; ACCESS is JSON, what `boto3.client
 import json
 import sys
 import threading
+import time
 
 import boto3
 from botocore.config import Config
@@ -25,6 +26,7 @@ def ask() -> None:
         except Exception as error:
             failures.append(repr(error))
         print(flush=True)
+        time.sleep(0.01)  # leaves the processors to those who are asked
 
 
 threads = [threading.Thread(target=ask) for _ in range(3)]

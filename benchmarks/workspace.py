@@ -113,10 +113,11 @@ def connect(workspace: Workspace) -> None:
 def free_ports() -> int:
     """The first of twenty free ports in a row, below the range that systems hand out by themselves.
 
-    Each process looks elsewhere first: others may look at the same moment.
+    Each process looks elsewhere first, also than those that were started just before and after it: others may look at
+    the same moment.
     """
     taken = {connection.laddr.port for connection in psutil.net_connections("tcp") if connection.laddr}
-    first = 20000 + os.getpid() % 500 * 20
+    first = 20000 + os.getpid() % 50 * 200
     return next(port for port in range(first, 32000, 20) if taken.isdisjoint(range(port, port + 20)))
 
 

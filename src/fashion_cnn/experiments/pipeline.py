@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
 def described(folder: Path = Path()) -> dict[str, Any]:
     """The stages of the dvc.yaml in a folder, as it has them."""
-    return YAML(typ="safe", pure=True).load((folder / PIPELINE).read_text(encoding="utf-8"))["stages"]
+    return YAML(typ="safe").load((folder / PIPELINE).read_text(encoding="utf-8"))["stages"]
 
 
 def stages(described: Mapping[str, Any], target: str) -> dict[str, Stage]:
@@ -116,7 +116,7 @@ def parse(text: str, where: str = LOCK) -> Lock:
         UserError: it is none, as after a merge with conflicts.
     """
     try:
-        return {name: _locked(stage) for name, stage in YAML(typ="safe", pure=True).load(text)["stages"].items()}
+        return {name: _locked(stage) for name, stage in YAML(typ="safe").load(text)["stages"].items()}
     except (YAMLError, AttributeError, KeyError, TypeError):
         raise UserError(f"{where}: not a lock file of DVC; resolve its conflicts, or run `dvc repro`") from None
 

@@ -234,7 +234,7 @@ def _side(cloned: Clone, *, fetch: bool) -> Side:
             cloned.fetch(*lacking)
     headline = _content(cloned, lock, HEADLINE)
     file = cloned.folder / pipeline.PARAMETERS
-    parameters = flat(YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    parameters = flat(YAML(typ="safe").load(file.read_text(encoding="utf-8"))) if file.exists() else {}
     others = {name: value for stage in lock.values() for name, value in stage.params.items() if ":" in name}
     arms = {arm: _result(cloned, lock, arm) for arm in ARMS}
     return Side(

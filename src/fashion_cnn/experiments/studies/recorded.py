@@ -92,7 +92,7 @@ def _complete(name: str, commit: str, point: Point, stages: Mapping[str, Stage])
 
 def parameters(commit: str) -> dict[str, Any]:
     """The params.yaml of a commit."""
-    return YAML(typ="safe", pure=True).load(file_at(commit, pipeline.PARAMETERS))
+    return YAML(typ="safe").load(file_at(commit, pipeline.PARAMETERS))
 
 
 def files(found: Experiment, wanted: Iterable[str]) -> dict[str, Path] | None:

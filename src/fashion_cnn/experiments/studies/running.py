@@ -255,7 +255,7 @@ def start(call: Call, point: Point) -> None:
 def _forget(lost: set[str], lock: Path) -> None:
     """Take stages out of a dvc.lock: DVC may stop at the list of a folder's files that nobody has any more."""
     if lost:
-        locked = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))
+        locked = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))
         locked["stages"] = {name: stage for name, stage in locked["stages"].items() if name not in lost}
         with lock.open("w", encoding="utf-8") as file:
             YAML(pure=True).dump(locked, file)

@@ -527,8 +527,7 @@ def test_the_record_of_calls_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
 def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(mortal: EmbeddedCloud) -> None:
     mortal.model("healthy")
     mortal.model("sick", sick=True)
-    for name in ("served", "updated"):
-        mortal.deploy(name, "healthy")
+    served, _ = (mortal.deploy(name, "healthy") for name in ("served", "updated"))
     mortal.client().update_endpoint(EndpointName="updated", EndpointConfigName="sick")
     mortal.client().create_endpoint(EndpointName="created", EndpointConfigName="sick")
     wait_until(lambda: len(mortal.model_servers()) == 4)
@@ -539,6 +538,7 @@ def test_killed_it_takes_its_model_servers_along_and_brings_its_endpoints_back(m
     assert mortal.invoke("served")["model"] == mortal.invoke("updated")["model"] == "healthy"
     updated, created = mortal.settled("updated"), mortal.settled("created")
     assert (updated["EndpointStatus"], updated["EndpointConfigName"]) == ("InService", "healthy")
+    assert mortal.settled("served") | {"ResponseMetadata": None} == served | {"ResponseMetadata": None}
     assert "rolled back to its previous endpoint configuration" in updated["FailureReason"]
     assert created["EndpointStatus"] == "Failed"
     assert "ended while the endpoint was being created" in created["FailureReason"]

@@ -378,6 +378,15 @@ async def deploy(cloud: Cloud, endpoint: Record, config: str, deployment: Record
         await hosting.retire(before)
 
 
+async def bring_back(cloud: Cloud, endpoint: Record) -> None:
+    """Let what served when the server last ended serve again; its times stay those of its deployment."""
+    as_it_was = {key: endpoint[key] for key in ("ProductionVariants", "LastModifiedTime")}
+    await deploy(cloud, endpoint, endpoint["EndpointConfigName"], endpoint["Deployment"])
+    if endpoint["EndpointStatus"] == "InService":
+        endpoint |= as_it_was
+        cloud.save()
+
+
 def _summary(variant: Variant, now: float) -> Record:
     capacity = {"ServerlessConfig": variant.serverless} if variant.serverless else {"InstanceCount": variant.instances}
     of_the_moment = {"Weight": variant.weight, **capacity}
@@ -589,7 +598,7 @@ def recover(cloud: Cloud) -> None:
                     "previous endpoint configuration."
                 )
             endpoint["EndpointStatus"] = "SystemUpdating"
-            cloud.run(deploy(cloud, endpoint, endpoint["EndpointConfigName"], endpoint["Deployment"]))
+            cloud.run(bring_back(cloud, endpoint))
     kept = {
         endpoint["Deployment"]["Id"] for endpoint in cloud.state[ENDPOINT.name].values() if "Deployment" in endpoint
     }

@@ -18,17 +18,21 @@ const galleries = [element("own"), element("images")];
 let language = speaker(preferred());
 let classes = []; // the names that the endpoint uses
 let limits = { bytes: Infinity, pixels: Infinity }; // of a picture
+let unsure = 0; // a lower probability is worth a warning
 let endpoints = [];
 let served; // the endpoint that was there last, to say so when it is gone
 let unreachable = false; // the embedded SageMaker
 let arms = []; // the study's networks, which this browser computes
 let testImages; // how many their accuracy was measured on
 let loaded; // the version of the study's bundle that was brought
+let lacking = () => ""; // why it is not there, in the language of the moment
 
-// The picture: name(), pixels; where it has them label, file, asIs, flipped, strokes, and what see() says.
+// The picture: name(), pixels; where it has them label, file, asIs, flipped, strokes, and what see() says, of which
+// `from` is the deployment that said it.
 let shown = null;
 let question = 0; // its number: late answers to an earlier one are dropped
 let status = "loading"; // said in place of an answer
+let failure = () => ""; // what did not work, likewise
 let waiting = new Set(); // the networks that have not answered yet
 const answers = new Map(); // probabilities by network
 const closer = new Map(); // by network, its answers to the picture without one part after the other
@@ -36,6 +40,7 @@ let looking = false; // whether the person wants to see what the networks look a
 
 const serving = () => endpoints.filter((endpoint) => SERVING.includes(endpoint.status));
 const chosen = () => serving().find(({ name }) => name === element("endpoint").value) ?? serving()[0];
+const deployment = (endpoint) => endpoint && [endpoint.name, endpoint.model, endpoint.since].join();
 
 // The networks that answer, the deployed one first: name, kernel, accuracy, title and a note for people.
 function columns() {
@@ -81,11 +86,14 @@ function render() {
   write(element("lead"), shares.length ? say("lead", { low, high, images: whole(testImages ?? 0) }) : say("leadWithout"));
   const missing = unreachable ? "noServer" : !chosen() && (served ? "endpointGone" : "nothingDeployed");
   show("outage", status !== "loading" && missing ? say(missing, { name: served }) : "");
-  renderPicture();
-  renderAnswer(networks);
+  show("no-bundle", lacking());
+  show("failure", failure());
+  const who = speaks(networks);
+  renderPicture(who);
+  renderAnswer(networks, who);
 }
 
-function renderPicture() {
+function renderPicture(who) {
   const { say, words } = language;
   const name = shown ? shown.name() : say("noPicture");
   write(element("seen-name"), name);
@@ -95,18 +103,22 @@ function renderPicture() {
   element("undo").disabled = !(shown?.strokes?.length || shown?.asIs || (shown?.file && somethingDone(shown.picture)));
   element("mirror").disabled = element("look").disabled = !shown || shown.pixels === BLANK;
   element("mirror").ariaPressed = String(Boolean(shown?.flipped));
-  show("done", shown ? whatWasDone(language, shown) : "");
-  const warnings = (shown?.picture?.warnings ?? []).map(({ code, message }) => words.warnings[code] ?? message);
+  // What a deployment said of its own answer holds while that answer is shown; what it said of the picture, always.
+  const itsOwn = who?.name === DEPLOYED && !shown?.flipped && shown?.from === deployment(chosen());
+  show("done", shown ? whatWasDone(language, itsOwn ? shown : { ...shown, other: undefined }) : "");
+  const warnings = (shown?.picture?.warnings ?? [])
+    .filter(({ code }) => code !== "unsure-class" && (itsOwn || code !== "unsure-direction"))
+    .map(({ code, message }) => words.warnings[code] ?? message);
+  if (Math.max(...(answers.get(who?.name) ?? [1])) < unsure) warnings.push(words.warnings["unsure-class"]);
   element("warnings").replaceChildren(...warnings.map((warning) => make("li", {}, warning)));
   element("warnings").hidden = warnings.length === 0;
   element("beware").hidden = !shown || shown.label !== undefined;
 }
 
-function renderAnswer(networks) {
+function renderAnswer(networks, who) {
   const { say } = language;
   const busy = waiting.size > 0;
   element("verdict").ariaBusy = element("answers").ariaBusy = String(busy || status === "reading");
-  const who = speaks(networks);
   const probabilities = status ? undefined : answers.get(who?.name);
   const silent = { big: say(status ?? (busy ? "asking" : shown ? "nobody" : "noPicture")), truth: "", sure: "", agreement: "" };
   const others = networks
@@ -128,7 +140,10 @@ function renderAnswer(networks) {
 
 // Say why something did not work; what is no Refusal is this page's own fault.
 const reason = (error) => (error instanceof Refusal ? language.say(error.key, error.values) : String(error));
-const fail = (text) => show("failure", text);
+function fail(text) {
+  failure = text;
+  show("failure", failure());
+}
 
 function become(newStatus) {
   status = newStatus;
@@ -142,13 +157,13 @@ function refuse(text) {
   for (const one of [answers, closer, waiting]) one.clear();
   check(galleries, null);
   draw(element("seen"), BLANK);
-  become("refused");
   fail(text);
+  become("refused");
 }
 
 // Show a picture and ask every network, except that the deployed one may have answered already.
 function ask(picture, prediction) {
-  fail("");
+  fail(() => "");
   shown = picture;
   question += 1;
   answers.clear();
@@ -156,7 +171,8 @@ function ask(picture, prediction) {
   draw(element("seen"), shown.pixels);
   const blank = shown.pixels === BLANK;
   waiting = new Set(blank ? [] : columns().map(({ name }) => name));
-  if (prediction && waiting.delete(DEPLOYED)) answers.set(DEPLOYED, prediction);
+  const holds = prediction && picture.from === deployment(chosen());
+  if (holds && waiting.delete(DEPLOYED)) answers.set(DEPLOYED, prediction);
   become(blank ? "drawNow" : undefined);
   if (blank) return;
   worker.postMessage({ question, pixels: shown.pixels });
@@ -172,19 +188,23 @@ function lookCloser() {
 // Ask the deployed network, and do something with its answers unless they come too late.
 async function deployed(images, use) {
   const asked = question;
-  const failure = await askEndpoint(chosen().name, classes, images).then(
+  const refusal = await askEndpoint(chosen().name, classes, images).then(
     (found) => void (asked === question && use(found)),
     (error) => error,
   );
   if (asked !== question) return;
   waiting.delete(DEPLOYED);
   render();
-  if (!failure) return;
-  if (failure.key !== "noServer") fail(reason(failure)); // that is said as long as it lasts
-  await refresh();
+  if (!refusal) return;
+  await refresh(); // the endpoint or the server may be gone, which is said as long as it lasts
+  if (chosen() && asked === question) fail(() => reason(refusal));
 }
 
-const seen = async (file, asIs) => ({ file, asIs, name: () => file.name, ...(await see(file, asIs, chosen(), classes, limits)) });
+async function seen(file, asIs) {
+  const endpoint = chosen();
+  const found = await see(file, asIs, endpoint, classes, limits);
+  return { file, asIs, from: deployment(endpoint), name: () => file.name, ...found };
+}
 
 async function open(files) {
   const failures = [];
@@ -201,12 +221,13 @@ async function open(files) {
       }
       asked = true;
     } catch (error) {
-      failures.push(`${file.name}: ${reason(error)}`);
+      failures.push(() => `${file.name}: ${reason(error)}`);
     }
   }
-  if (!asked && shown === atFirst) return refuse(failures.join(" "));
+  const why = () => failures.map((one) => one()).join(" ");
+  if (!asked && shown === atFirst) return refuse(why);
   if (!asked) become(undefined);
-  fail(failures.join(" "));
+  fail(why);
 }
 
 async function addOwn(picture) {
@@ -243,7 +264,7 @@ function reveal() {
 }
 
 galleries.forEach(followArrows);
-receive(open, (key) => (key === "onlyAddress" ? refuse : fail)(language.say(key)));
+receive(open, (key) => (key === "onlyAddress" ? refuse : fail)(() => language.say(key)));
 element("file").addEventListener("change", ({ target }) => {
   if (target.files.length) open([...target.files]);
   target.value = ""; // so that the same file can be chosen again
@@ -264,7 +285,7 @@ element("undo").addEventListener("click", async () => {
     const picture = await seen(shown.file, !shown.asIs);
     if (shown === before) ask(picture, picture.prediction);
   } catch (error) {
-    fail(reason(error));
+    fail(() => reason(error));
   }
 });
 element("mirror").addEventListener("click", () => {
@@ -297,7 +318,7 @@ worker.onerror = (event) => {
   event.preventDefault();
   for (const { name } of arms) waiting.delete(name);
   become(status === "loading" ? undefined : status);
-  fail(language.say("armsFailed", { message: event.message }));
+  fail(() => language.say("armsFailed", { message: event.message }));
 };
 
 function speak(code) {
@@ -315,21 +336,26 @@ for (const [code, name] of Object.entries(LANGUAGES)) {
   const button = make("button", { type: "button", lang: code }, name);
   button.addEventListener("click", () => {
     history.replaceState(null, "", `?lang=${code}`);
-    fail("");
     speak(code);
   });
   element("languages").append(button);
 }
 
 async function loadBundle() {
-  const answer = await request("/demo/bundle");
-  const version = answer.status === 204 ? undefined : answer.headers.get("ETag");
-  element("no-bundle").hidden = Boolean(version);
-  element("report").hidden = !version;
-  if (!version || version === loaded) return;
-  const bundle = await answer.arrayBuffer();
-  loaded = version;
-  worker.postMessage({ bundle }, [bundle]);
+  try {
+    const answer = await request("/demo/bundle");
+    const version = answer.status === 204 ? undefined : answer.headers.get("ETag");
+    element("report").hidden = !version;
+    lacking = () => (version ? "" : language.say("noBundle"));
+    if (version && version !== loaded) {
+      const bundle = await answer.arrayBuffer();
+      loaded = version;
+      worker.postMessage({ bundle }, [bundle]);
+    }
+  } catch (error) {
+    if (error.key !== "noServer") lacking = () => reason(error); // that is said already
+  }
+  render();
 }
 
 function buildEndpoints() {
@@ -348,7 +374,7 @@ async function refresh() {
   const known = () => JSON.stringify([unreachable, endpoints]);
   const [before, servedBefore] = [known(), JSON.stringify(chosen())];
   try {
-    ({ classes, limits, endpoints } = await (await request("/demo/state")).json());
+    ({ classes, limits, unsure, endpoints } = await (await request("/demo/state")).json());
     unreachable = false;
   } catch {
     endpoints = [];
@@ -360,12 +386,12 @@ async function refresh() {
   else if (changed) for (const one of [waiting, answers, closer]) one.delete(DEPLOYED);
   if (before !== known()) render();
   served = chosen()?.name ?? served;
-  if (!unreachable && (changed || !loaded)) await loadBundle(); // a deployment brings its study
+  if (!unreachable && (changed || !loaded || lacking())) await loadBundle(); // a deployment brings its study
 }
 
 speak(preferred());
 for (;;) {
-  if (document.visibilityState === "visible") await refresh().catch((error) => fail(reason(error)));
+  if (document.visibilityState === "visible") await refresh();
   if (status === "loading" && !loaded) become(undefined);
   await new Promise((resolve) => setTimeout(resolve, REFRESH_MILLISECONDS));
 }

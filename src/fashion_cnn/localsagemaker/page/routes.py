@@ -27,7 +27,7 @@ from fashion_cnn.localsagemaker.protocol import AwsError, json_error
 from fashion_cnn.reporting.colors import COLORS
 from fashion_cnn.serving import bodies, bundle, inference
 
-SCRIPTS: Final = ("answers", "gallery", "network", "occlusion", "page", "pictures", "server", "words")
+SCRIPTS: Final = ("answers", "gallery", "network", "occlusion", "page", "pictures", "requests", "server", "words")
 FILES: Final = {
     "/": ("page.html", "text/html"),
     "/demo/page.css": ("page.css", "text/css"),
@@ -112,12 +112,12 @@ async def arms_css(_: Request) -> Response:
 
 
 async def state(request: Request) -> Response:
-    """GET: names of the classes; the endpoints and what they serve; how large a picture may be."""
+    """GET: names of the classes; the endpoints and what they serve; limits of pictures and of sureness."""
     cloud: Cloud = request.app.state.cloud
     # By name: that without an ending, which is the production's, is the one that the page asks first.
     endpoints = [described(cloud, record) for _, record in sorted(cloud.state[ENDPOINT.name].items())]
     limits = {"bytes": bodies.MAX_BYTES, "pixels": inference.MAX_PICTURE_PIXELS}
-    content = {"classes": CLASS_NAMES, "endpoints": endpoints, "limits": limits}
+    content = {"classes": CLASS_NAMES, "endpoints": endpoints, "limits": limits, "unsure": inference.UNSURE}
     return JSONResponse(content, headers=HEADERS)
 
 
@@ -125,7 +125,10 @@ def described(cloud: Cloud, endpoint: Record) -> dict[str, Any]:
     """What the page says of an endpoint: its model, since when, and its tags, which name the network."""
     model = endpoint["EndpointConfigName"]
     tags = cloud.state[CONFIG.name].get(model, {}).get("Tags", {})
-    name, status, since = endpoint["EndpointName"], endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
+    # Not the time of the last change: that of an update that failed, or of a weight, began no deployment.
+    images = [image for variant in endpoint.get("ProductionVariants", []) for image in variant["DeployedImages"]]
+    since = max((image["ResolutionTime"] for image in images), default=None)
+    name, status = endpoint["EndpointName"], endpoint["EndpointStatus"]
     return {"name": name, "status": status, "since": since, "model": model, "tags": tags}
 
 

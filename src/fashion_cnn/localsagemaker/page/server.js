@@ -3,6 +3,7 @@
 import { SIZE } from "/demo/occlusion.js";
 import { fitting } from "/demo/pictures.js";
 
+const sender = new Worker("/demo/requests.js", { type: "module" });
 const ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes";
 // How the handler's refusals of a picture begin, which are written for programs, and what words.js says instead.
 const REFUSALS = {
@@ -21,18 +22,26 @@ export class Refusal extends Error {
 }
 
 export async function request(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Refusal("noServer");
-  }
+  const response = await send(path, options);
+  if (!response) throw new Refusal("noServer");
   if (response.ok) return response;
   const said = await response.json().catch(() => ({}));
   if (said.__type === "NoStore") throw new Refusal("noStore");
   const message = modelsWords(said) ?? said.message ?? `${path}: ${response.status}`;
   const known = Object.keys(REFUSALS).find((start) => message.startsWith(start));
   throw new Refusal(REFUSALS[known] ?? "said", { message }, said.OriginalStatusCode);
+}
+
+// The response, or nothing where no server answered.
+function send(path, options) {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data }) => {
+      port1.close();
+      resolve(data && new Response(data.body.byteLength ? data.body : null, data));
+    };
+    sender.postMessage({ path, options }, [port2]);
+  });
 }
 
 // What the model server itself said, within InvokeEndpoint's error.

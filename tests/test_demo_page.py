@@ -6,6 +6,7 @@ A linear model in NumPy stands in for TensorFlow behind the endpoints; it takes 
 import contextlib
 import http.client
 import io
+import itertools
 import json
 import os
 import re
@@ -858,12 +859,7 @@ def test_what_is_too_large_or_no_picture_is_refused_by_the_server_too(cloud: Emb
     assert (status, json.loads(answer)["__type"]) == (400, "BadPicture")
 
 
-@pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "es")])
-def test_the_page_is_accessible_with_all_that_it_can_show(
-    demo: Page, cloud: EmbeddedCloud, scheme: str, language: str
-) -> None:
-    emulate(demo.driver, 1280, scheme)
-    demo.open(cloud, language=language)
+def test_the_page_is_accessible_with_all_that_it_can_show(demo: Page) -> None:
     demo.drop("boot.png", encoded(photograph(1)))
     demo.until(lambda: demo.name() == "boot.png")
     demo.one("#look").click()
@@ -874,10 +870,13 @@ def test_the_page_is_accessible_with_all_that_it_can_show(
           one.hidden = false;
         }
     """
-    demo.driver.execute_script(all_else)
-    assert violations(demo.driver) == []
-    dark = demo.driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
-    assert dark == (scheme == "dark")
+    for width, scheme, language in itertools.product((1280, 390), ("light", "dark"), ("en", "es")):
+        emulate(demo.driver, width, scheme)
+        demo.one(f"#languages [lang={language}]").click()
+        demo.driver.execute_script(all_else)
+        assert violations(demo.driver) == [], (width, scheme, language)
+        dark = demo.driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
+        assert dark == (scheme == "dark")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])

@@ -95,9 +95,10 @@ function render() {
 
 function renderPicture(who) {
   const { say, words } = language;
-  const name = shown ? shown.name() : say("noPicture");
+  const name = shown?.name();
   write(element("seen-name"), name);
-  element("seen").ariaLabel = shown?.strokes ? say("pad") : shown ? say("seen", { name }) : name;
+  const nothing = say(status === "refused" ? "refused" : "noPicture");
+  element("seen").ariaLabel = shown?.strokes ? say("pad") : shown ? say("seen", { name }) : nothing;
   element("seen").classList.toggle("pad", Boolean(shown?.strokes));
   write(element("undo"), say(shown?.asIs ? "redo" : "undo"));
   element("undo").disabled = !(shown?.strokes?.length || shown?.asIs || (shown?.file && somethingDone(shown.picture)));
@@ -130,6 +131,7 @@ function renderAnswer(networks, who) {
   showTop(element("top"), language, who?.name, probabilities);
   show("by", probabilities ? byWhom(language, who, testImages) : "");
   showTable(element("answers"), language, networks, answers, shown?.label);
+  element("answers").hidden = element("all-title").hidden = networks.length === 0;
   const same = networks.find((column) => column.name !== DEPLOYED && isSame(networks[0], column));
   show("same", same && networks[0].name === DEPLOYED ? say("same", { one: networks[0].title, other: same.title }) : "");
   element("look").ariaExpanded = String(looking);
@@ -159,6 +161,7 @@ function refuse(text) {
   draw(element("seen"), BLANK);
   fail(text);
   become("refused");
+  reveal();
 }
 
 // Show a picture and ask every network, except that the deployed one may have answered already.
@@ -329,6 +332,7 @@ function speak(code) {
   for (const one of document.querySelectorAll("[data-label]")) one.ariaLabel = language.say(one.dataset.label);
   for (const one of element("languages").children) one.ariaPressed = String(one.lang === code);
   for (const one of document.querySelectorAll("[role=radio]")) one.rename();
+  buildEndpoints();
   render();
 }
 
@@ -359,10 +363,11 @@ async function loadBundle() {
 }
 
 function buildEndpoints() {
+  const { words } = language;
   const value = chosen()?.name ?? "";
   const choice = ({ name, status: state }) => {
     const serves = SERVING.includes(state);
-    return make("option", { value: name, disabled: !serves }, serves ? name : `${name} (${state})`);
+    return make("option", { value: name, disabled: !serves }, serves ? name : `${name} (${words.states[state] ?? state})`);
   };
   element("endpoint").replaceChildren(...endpoints.map(choice));
   element("endpoint").value = value;

@@ -13,6 +13,8 @@ const REFUSALS = {
   "the picture has ": "tooManyPixels",
 };
 
+const FAILURES = { NoStore: "noStore", TooManyRequests: "tooMuch" }; // this server's own
+
 // Why something did not work, as a key of words.js and its values, so that it can be said in either language.
 export class Refusal extends Error {
   constructor(key, values = {}, ofModel) {
@@ -26,7 +28,7 @@ export async function request(path, options) {
   if (!response) throw new Refusal("noServer");
   if (response.ok) return response;
   const said = await response.json().catch(() => ({}));
-  if (said.__type === "NoStore") throw new Refusal("noStore");
+  if (said.__type in FAILURES) throw new Refusal(FAILURES[said.__type]);
   const message = modelsWords(said) ?? said.message ?? `${path}: ${response.status}`;
   const known = Object.keys(REFUSALS).find((start) => message.startsWith(start));
   throw new Refusal(REFUSALS[known] ?? "said", { message }, said.OriginalStatusCode);

@@ -60,6 +60,7 @@ const WORDS = {
     deployed: ({ size }) => (size ? `Deployed CNN ${kernel(size)}` : "Deployed network"),
     arm: ({ size }) => (size ? `CNN ${kernel(size)}` : "Dense network"),
     endpoint: "Endpoint",
+    states: { Creating: "starting", Deleting: "ending", Failed: "failed" },
     look: "What do they look at?",
     lookHelp: "Each square of 7 × 7 pixels is blacked out in turn. The stronger the colour, the more a network's confidence in its answer falls without that part. Method: ",
     lost: ({ garment, points }) => `${garment}; ${points} points less without the strongest part`,
@@ -98,6 +99,7 @@ const WORDS = {
     notOurs: ({ name }) => `Endpoint ${name} does not answer as this project's models do.`,
     armsFailed: ({ message }) => `The networks can't be computed in this browser: ${message}`,
     noStore: "The embedded S3 does not answer; `make cloud-up` starts it.",
+    tooMuch: "The server has too much to do at once. Try again.",
     said: ({ message }) => message,
   },
   es: {
@@ -154,6 +156,7 @@ const WORDS = {
     deployed: ({ size }) => (size ? `CNN ${kernel(size)} desplegada` : "Red desplegada"),
     arm: ({ size }) => (size ? `CNN ${kernel(size)}` : "Red densa"),
     endpoint: "Endpoint",
+    states: { Creating: "arrancando", Deleting: "terminando", Failed: "ha fallado" },
     look: "¿En qué se fijan?",
     lookHelp: "Se tapa de negro, uno tras otro, cada cuadrado de 7 × 7 píxeles. Cuanto más intenso es el color, más baja la confianza de la red en su respuesta sin esa parte. Método: ",
     lost: ({ garment, points }) => `${garment}; ${points} puntos menos sin la parte más intensa`,
@@ -191,6 +194,7 @@ const WORDS = {
     notOurs: ({ name }) => `El endpoint ${name} no responde como los modelos de este proyecto.`,
     armsFailed: ({ message }) => `Las redes no se pueden calcular en este navegador: ${message}`,
     noStore: "El S3 integrado no responde; `make cloud-up` lo arranca.",
+    tooMuch: "El servidor tiene demasiado que hacer a la vez. Inténtelo de nuevo.",
     said: ({ message }) => `el servidor dice: «${message}»`,
   },
 };

@@ -216,6 +216,13 @@ class Page:
     def drop(self, name: str, content: bytes, media_type: str = "image/png") -> None:
         self.give("drop", files=[[name, media_type, list(content)]])
 
+    def drop_path(self, path: Path) -> None:
+        """Drop a file or a folder as the system would."""
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            event = {"type": kind, "x": 100, "y": 100, "data": data}
+            self.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+
     def console(self) -> list[str]:
         log = self.driver.get_log("browser")
         return [entry["message"] for entry in log if "getImageData" not in entry["message"]]  # the tests' own doing
@@ -434,6 +441,13 @@ def test_what_is_no_picture_is_named_with_its_reason_and_the_page_goes_on(demo: 
     assert not demo.pixels().any()
     assert demo.all("#own button") == demo.all("#top li") == demo.all("#answers data") == []
 
+    demo.drop_path(tmp_path)
+    demo.until(
+        lambda: (
+            demo.message() == f"{tmp_path.name}: This is no picture, or of a kind that is not known here. "
+            "JPEG and PNG always work."
+        )
+    )
     too_large = tmp_path / "large.txt"
     too_large.write_bytes(bytes(bodies.MAX_BYTES + 1))
     demo.one("#file").send_keys(str(too_large))
@@ -881,10 +895,20 @@ def test_the_page_is_accessible_with_all_that_it_can_show(demo: Page) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_the_answer_is_in_sight_beside_the_pictures(demo: Page, width: int, height: int) -> None:
+    def in_sight(shown: str) -> bool:
+        script = (
+            "const { top, bottom } = document.querySelector(arguments[0]).getBoundingClientRect(); return [top, bottom]"
+        )
+        top, bottom = demo.driver.execute_script(script, shown)
+        return 0 <= top < bottom <= height
+
     emulate(demo.driver, width)
     for shown in ("#images button", "#seen", "#big", "#sure", "#top li:last-child"):
-        script = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
-        assert 0 < demo.driver.execute_script(script, shown) <= height, shown
+        assert in_sight(shown), shown
+    demo.drop("blank.png", encoded(np.full((50, 50), 255, np.uint8)))
+    assert demo.message().startswith("blank.png: Nothing in it stands out")
+    assert in_sight("#failure")
+    assert in_sight("#big")
 
 
 def test_a_phone_shows_the_whole_page_without_scrolling_sideways(demo: Page) -> None:

@@ -76,8 +76,11 @@ export async function askEndpoint(name, classes, images) {
 // both. Without an endpoint, or with one of another project or time, the page's own server prepares the picture.
 export async function see(file, asIs, endpoint, classes, limits) {
   if (!file.size) throw new Refusal("emptyFile");
-  const body = await fitting(file, limits);
-  if (!body) throw new Refusal("tooLarge", { bytes: file.size, maxBytes: limits.bytes });
+  const sendable = await fitting(file, limits);
+  if (!sendable) throw new Refusal("tooLarge", { bytes: file.size, maxBytes: limits.bytes });
+  const body = await sendable.arrayBuffer().catch(() => {
+    throw new Refusal("unreadable"); // a folder, or what was moved meanwhile
+  });
   const headers = {
     "Content-Type": "application/x-image",
     [ATTRIBUTES]: `fashion-cnn-pixels=yes,fashion-cnn-picture=${asIs ? "as-is" : "auto"}`,

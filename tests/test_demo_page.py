@@ -656,7 +656,10 @@ def test_of_several_endpoints_the_chosen_one_answers(demo: Page, cloud: Embedded
     choice.select_by_value("second")
     np.testing.assert_allclose(demo.probabilities("candidate"), linear_answer(2, demo.pixels()), atol=1e-6)
 
+    demo.drop("boot.png", encoded(photograph(1)))
+    demo.until(lambda: demo.name() == "boot.png")
     choice.select_by_value("third")
+    demo.all("#own button")[0].click()  # the answer that came with it was the other endpoint's
     np.testing.assert_allclose(demo.probabilities("candidate"), linear_answer(1, demo.pixels()), atol=1e-6)
     cloud.remove("third")
     demo.until(lambda: demo.one("#endpoint").get_property("textContent") == "firstsecond")
@@ -905,6 +908,7 @@ def test_the_answer_is_in_sight_beside_the_pictures(demo: Page, width: int, heig
     emulate(demo.driver, width)
     for shown in ("#images button", "#seen", "#big", "#sure", "#top li:last-child"):
         assert in_sight(shown), shown
+    demo.driver.execute_script("scrollTo(0, document.body.scrollHeight)")
     demo.drop("blank.png", encoded(np.full((50, 50), 255, np.uint8)))
     assert demo.message().startswith("blank.png: Nothing in it stands out")
     assert in_sight("#failure")

@@ -261,9 +261,9 @@ function addTestImages(images) {
   if (!shown && !["reading", "refused"].includes(status)) buttons[0]?.click();
 }
 
-// On a phone the answer may lie below what was touched.
+// Where the answer lies below what was touched, it goes to the top; beside that, into sight.
 function reveal() {
-  if (matchMedia("(max-width: 56rem)").matches) element("answer-title").scrollIntoView();
+  element("answer-title").scrollIntoView({ block: matchMedia("(max-width: 56rem)").matches ? "start" : "nearest" });
 }
 
 galleries.forEach(followArrows);

@@ -27,6 +27,7 @@ SCALE: Final = 10  # times as large as the data set's images
 MARGIN: Final = 6  # of the data set's pixels on every side: a fifth of 28
 
 Grey = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 
 def png(image: Grey, scale: int = SCALE) -> bytes:
@@ -54,6 +55,12 @@ def margin(image: Grey, background: int) -> Grey:
 def on_grey(image: Grey, background: int) -> Grey:
     """The garment as it was before the data set's authors negated it, on a grey background."""
     return np.where(image > 0, 255 - image, background).astype(np.uint8)
+
+
+def dyed(image: Grey, garment: Colour, background: Colour) -> NDArray[np.uint8]:
+    """The garment in a colour on a background of another: uint8 (28, 28, 3)."""
+    covers = image[..., np.newaxis] / 255
+    return (np.array(garment) * covers + np.array(background) * (1 - covers)).round().astype(np.uint8)
 
 
 def photograph(image: Grey, random: np.random.Generator) -> bytes:
@@ -86,6 +93,9 @@ DISGUISES: Final[dict[str, Callable[[Grey, np.random.Generator], bytes]]] = {
     "on white, with a margin of a fifth": lambda image, _: png(margin(255 - image, 255)),
     "on grey 200": lambda image, _: png(on_grey(image, 200)),
     "on grey 128": lambda image, _: png(on_grey(image, 128)),
+    "red on a green as bright": lambda image, _: jpeg(dyed(image, (200, 0, 0), (0, 102, 0))),
+    "blue on black": lambda image, _: jpeg(dyed(image, (0, 0, 255), (0, 0, 0))),
+    "yellow on white": lambda image, _: jpeg(dyed(image, (255, 255, 0), (255, 255, 255))),
     "as a phone takes it": photograph,
     "mirrored, on white": lambda image, _: png(255 - image[:, ::-1]),
     "mirrored, as a phone takes it": lambda image, random: photograph(image[:, ::-1], random),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.photographs import DISGUISES, margin, on_grey, photograph, png
+from benchmarks.photographs import DISGUISES, dyed, margin, on_grey, photograph, png
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import idx
 from fashion_cnn.serving import inference
@@ -149,6 +149,9 @@ def test_as_is_a_picture_keeps_its_proportions_and_greys_and_is_padded_with_blac
         ("on white, with a margin of a fifth", "light", 0.85),
         ("on grey 200", "light", 0.85),
         ("on grey 128", "grey", 0.6),
+        ("red on a green as bright", "coloured", 0.85),
+        ("blue on black", "dark", 0.85),
+        ("yellow on white", "light", 0.85),
         ("as a phone takes it", "light", 0.8),
     ],
 )
@@ -162,7 +165,7 @@ def test_a_disguised_garment_is_recognised_as_it_is_without_disguise(
     agree = real.label(np.stack([one.pixels for one in seen])) == real.label(real.images)
     assert agree.mean() >= least
     assert {one.picture["background"] for one in seen} == {background}
-    assert {one.picture["negated"] for one in seen} == {background != "dark"}
+    assert {one.picture["negated"] for one in seen} == {background not in ("dark", "coloured")}
 
 
 def test_what_was_done_is_said_in_fields_and_in_a_line(real: Real) -> None:
@@ -181,6 +184,34 @@ def test_what_was_done_is_said_in_fields_and_in_a_line(real: Real) -> None:
         "done": f"light background, so negated; trimmed to {right - left} × {bottom - top} of 400 × 400 pixels",
         "warnings": [],
     }
+
+
+def test_what_stands_out_by_its_colour_alone_is_seen_beside_what_stands_out_in_grey(real: Real) -> None:
+    for image in real.images[:5]:
+        red, white = (dyed(image, colour, (0, 102, 0)) for colour in ((200, 0, 0), (255, 255, 255)))
+        striped = np.where((np.arange(28) % 9 < 6)[:, np.newaxis, np.newaxis], red, white).astype(np.uint8)
+        seen, due = inference.see(png(striped)), inference.see(png(255 - image))
+        assert seen.picture["done"].startswith("background as bright as the garment, so seen by its colour")
+        assert np.mean((seen.pixels > 40) == (due.pixels > 40)) > 0.9
+
+
+def test_a_picture_in_colour_is_not_of_the_data_set_s_own_form() -> None:
+    blue = np.zeros((28, 28, 3), np.uint8)
+    blue[8:20, 4:24, 2] = 255
+    seen = inference.see(file(blue))
+    assert not seen.own_form
+    assert np.median(seen.pixels[8:20]) > 200
+
+
+@pytest.mark.parametrize("bars", [(0, 150, 0, 150), (100, 0, 100, 0), (6, 6, 6, 6)])
+def test_dark_bars_and_frames_around_a_light_picture_are_left_out(real: Real, bars: tuple[int, int, int, int]) -> None:
+    top, left, bottom, right = bars
+    for image in real.images[:5]:
+        picture = np.asarray(Image.fromarray(margin(255 - image, 255)).resize((400, 400)))
+        due, seen = (inference.see(file(one)) for one in (picture, np.pad(picture, ((top, bottom), (left, right)))))
+        assert real.label(seen.pixels) == real.label(due.pixels)
+        assert seen.picture["background"] == "light"
+        np.testing.assert_allclose(np.subtract(seen.picture["trimmed"], (left, top) * 2), due.picture["trimmed"], atol=8)
 
 
 def test_a_cut_out_is_the_same_whatever_colour_lies_under_what_is_transparent(real: Real) -> None:
@@ -228,6 +259,11 @@ def test_the_answer_warns_where_it_can_t_be_sure(real: Real) -> None:
     assert "fills-the-picture" in warnings(
         answer(png(np.where(np.indices((28, 28)).sum(axis=0) % 27, 40, 250).astype(np.uint8)))["picture"]
     )
+    two = np.hstack([margin(255 - image, 255) for image in real.images[:2]])
+    assert warnings(answer(png(two))["picture"]) == ["several-things"]
+    dot = np.full((28, 28), 255, np.uint8)
+    dot[12:16, 12:16] = 0
+    assert warnings(answer(file(dot))["picture"]) == ["few-pixels"]
     assert "unsure-class" in warnings(answer(png(255 - bag), rows=[one_hot(8, 0.4)] * 2)["picture"])
     sure = answer(png(255 - bag), rows=[one_hot(8, 0.9)] * 2)
     assert sure["picture"]["warnings"] == []
@@ -300,7 +336,7 @@ def bodies() -> dict[str, bytes]:
     scene[10:50, 20:40] = np.linspace(20, 200, 40).astype(np.uint8)[:, np.newaxis]
     picture = Image.fromarray(np.stack([scene] * 3, -1))
     moving = {"save_all": True, "append_images": [Image.new("RGB", (60, 60), "blue")]}
-    options: dict[str, dict[str, Any]] = {"GIF": moving, "TIFF": moving, "WEBP": moving | {"lossless": True}}
+    options: dict[str, dict[str, Any]] = {"GIF": moving, "TIFF": moving, "AVIF": moving, "WEBP": moving | {"lossless": True}}
     formats = [name for name in inference.FORMATS if name != "HEIF"]
     return {name: file(picture, name, **options.get(name, {})) for name in formats}
 
@@ -321,7 +357,7 @@ def test_heic_shows_the_boot_that_it_holds(real: Real) -> None:
     assert seen.picture["size"] == [56, 56]
 
 
-@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 def test_more_than_eight_bits_a_pixel_are_brought_to_eight(real: Real, bits: int) -> None:
     deep = (real.images[0].astype(np.uint16) << (bits - 8)) | (real.images[0] >> (16 - bits))
     np.testing.assert_array_equal(sent(file(deep))[0][0], real.images[0])
@@ -329,7 +365,7 @@ def test_more_than_eight_bits_a_pixel_are_brought_to_eight(real: Real, bits: int
 
 
 def test_real_numbers_as_pixels_are_read(real: Real) -> None:
-    for top in (1, 255):
+    for top in (1, 255, 65535):
         values = real.images[0].astype(np.float32) * np.float32(top / 255)
         values[14, 14] = np.nan
         asked = sent(file(values, "TIFF"))[0][0].astype(int)

@@ -18,6 +18,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import chain
 from typing import IO, Any, NamedTuple, NoReturn
@@ -65,10 +66,14 @@ GARMENT = 25  # of 255: how far a pixel of the garment is from the background, a
 LIGHT = 32  # a background above it is no black that somebody made, but a photograph's, and is negated
 GREY = 176  # up to here a negated background is not white: the garment may be lighter or darker than it
 LIGHTER = 0.05  # of the garment that is lighter than its background, where that is grey
+HIDDEN = 0.2  # of the garment that is about as bright as the background, and is told from it by colour alone
 SHARE = 0.02  # of a row or a column that the garment fills, at least
 UNEVEN = 45  # of 255: how far light may make one side of a background differ from its middle
 ENOUGH = 0.3  # of the outermost pixels, for a plane through them
 EVEN = 0.5  # of the outermost pixels that an even background has, at least; of others the answer warns
+PART = 0.02  # of what is not background, at least, apart from the rest: another thing
+INSET = 3  # pixels of the edge of a picture within dark bars, which blur into them
+ALL_ROUND = 0.95  # of the outermost pixels that are even, where a picture is within dark bars
 FAINT = 60  # of 255: a garment that differs no more from the background
 OPAQUE = 128  # of 255: what is less is not seen
 TRANSPARENT = 0.05  # of a picture; what has less, round corners perhaps, is no cut-out
@@ -325,7 +330,7 @@ def see(body: bytes, *, as_is: bool = False) -> Seen:
     upright, alpha = _read(body)
     said: dict[str, Any] = {"size": [*upright.size], "background": None, "negated": False, "trimmed": None}
     grey = upright.convert("L")
-    own_form = upright.size == (SIZE, SIZE) and alpha is None and _dark_corners(np.asarray(grey))
+    own_form = upright.size == (SIZE, SIZE) and alpha is None and _is_grey(upright) and _dark_corners(np.asarray(grey))
     if as_is or own_form:
         if alpha is not None:  # on black, a pixel is as bright as it is opaque
             grey = ImageChops.multiply(grey, alpha)
@@ -367,12 +372,16 @@ def _read(body: bytes) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Greys of 12 bits (where none is brighter), 16 bits, or real numbers up to 1 or 255, as 8 bits."""
+    """Greys of 8, 12, 16 or more bits, the fewest that hold the brightest, as 8 bits; real numbers up to 1, too.
+
+    A file of 16 bits a pixel does not say that its values have only 8 or 12, as programs and cameras write them.
+    """
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values)
-        return (values * (255 if values.max() <= 1 else 1)).clip(0, 255).astype(np.uint8)
-    shift = 4 if values.max() < 1 << 12 else 8
-    return (values >> shift).clip(0, 255).astype(np.uint8)
+        values = np.nan_to_num(values, posinf=0)
+        values = (values * (255 if values.max() <= 1 else 1)).clip(0, 2**16 - 1).astype(np.uint16)
+    needed = int(values.max()).bit_length()
+    bits = next((usual for usual in (8, 12, 16) if needed <= usual), needed)
+    return (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -386,6 +395,10 @@ def _too_large(size: str) -> BadRequestError:
         f"the picture has {size}; allowed: {MAX_PICTURE_PIXELS} in all, "
         f"one side up to {SIZE} times as long as the other"
     )
+
+
+def _is_grey(upright: Image.Image) -> bool:
+    return upright.mode == "L" or bool(np.ptp(np.asarray(upright), axis=2).max() < GARMENT)
 
 
 def _dark_corners(grey: NDArray[np.uint8]) -> bool:
@@ -422,7 +435,7 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
         garment = np.asarray(alpha.resize(small.size)) >= OPAQUE
     else:
         ground, noise, even = _background(scene)
-        distance = Image.fromarray(np.abs(scene - ground).max(axis=2).clip(0, 255).astype(np.uint8))
+        distance = Image.fromarray(_distance(scene, ground).clip(0, 255).astype(np.uint8))
         if min(small.size) > SIZE:  # single pixels are noise
             distance = distance.filter(ImageFilter.BoxBlur(1))
         garment = np.asarray(distance) > np.clip(4 * noise, GARMENT, 2 * GARMENT)
@@ -433,6 +446,14 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     across, down = upright.width / small.width, upright.height / small.height
     left, right = round(box[0] * across), round(box[2] * across)
     top, bottom = round(box[1] * down), round(box[3] * down)
+    edge = round(INSET * max(across, down))
+    if alpha is None and _is_picture(scene, ground, box):
+        inner = left + edge, top + edge, right - edge, bottom - edge
+        with suppress(BadRequestError):  # there is nothing in it: then it is the garment
+            pixels, treated, codes = _treat(upright.crop(inner), None)
+            at = treated["trimmed"] or (0, 0, inner[2] - inner[0], inner[3] - inner[1])
+            treated["trimmed"] = [at[0] + inner[0], at[1] + inner[1], at[2] + inner[0], at[3] + inner[1]]
+            return pixels, treated, codes
     longer = max(right - left, bottom - top)
     width, height = max(1, round(SIZE * (right - left) / longer)), max(1, round(SIZE * (bottom - top) / longer))
 
@@ -443,11 +464,16 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     shade = ground @ LUMA
     level = float(np.median(shade))
     values, under = fitted(colour.convert("L"), (left, top, right, bottom)), fitted(Image.fromarray(shade), box)
-    if level > LIGHT:
+    by_colour = bool(np.mean(_hidden(scene, ground)[garment]) > HIDDEN)
+    light: NDArray[np.floating[Any]]
+    if by_colour:
+        plain = Image.fromarray(ground.clip(0, 255).round().astype(np.uint8))
+        light = _distance(fitted(colour, (left, top, right, bottom)), fitted(plain, box))
+    elif level > LIGHT:
         evened = (scene @ LUMA * (level / np.maximum(shade, 1)))[garment]  # as if the light were the same everywhere
         is_grey = np.mean(evened > level + GARMENT) > LIGHTER
         white = max(level, float(np.percentile(evened, 98))) if is_grey else level
-        light: NDArray[np.floating[Any]] = white - values * (level / np.maximum(under, 1))
+        light = white - values * (level / np.maximum(under, 1))
         if is_grey:  # what is as grey as the background, but inside the garment's outline, is the garment's
             light *= fitted(Image.fromarray(_filled(garment)).convert("L"), box).clip(0, 255) / 255
     else:
@@ -459,18 +485,25 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
     pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
 
-    background = (
-        "transparent" if paper is not None else "dark" if level <= LIGHT else "grey" if level < GREY else "light"
-    )
+    between = "coloured" if np.ptp(np.median(ground, axis=(0, 1))) > GARMENT else "grey"
+    brightness = "dark" if level <= LIGHT else "light" if level >= GREY else between
+    background = "transparent" if paper is not None else brightness
+    as_bright = by_colour and background == between
     trimmed = [left, top, right, bottom]
     whole = trimmed == [0, 0, *upright.size]
     warnings = {
-        "grey-background": background == "grey",
+        "grey-background": background == between and not by_colour,
         "busy-background": even < EVEN or 4 * noise > 2 * GARMENT,
         "low-contrast": contrast < FAINT,
         "fills-the-picture": whole and min(upright.size) > SIZE,
+        "several-things": _in_parts(garment),
+        "few-pixels": longer < SIZE // 2,
     }
-    treated = {"background": background, "negated": level > LIGHT, "trimmed": None if whole else trimmed}
+    treated = {
+        "background": background,
+        "negated": level > LIGHT and not as_bright,
+        "trimmed": None if whole else trimmed,
+    }
     return pixels, treated, [code for code, is_so in warnings.items() if is_so]
 
 
@@ -516,12 +549,43 @@ def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float,
     return at @ plane, float(np.median(distance[near])) if near.any() else 0.0, float(near.mean())
 
 
+def _is_picture(scene: NDArray[np.float32], ground: NDArray[np.float32], box: tuple[int, int, int, int]) -> bool:
+    """Whether what is apart from a dark background is itself a picture with a light one: screens put bars around it."""
+    left, top, right, bottom = box
+    inside = scene[top + INSET : bottom - INSET, left + INSET : right - INSET]
+    if min(inside.shape[:2]) < SIZE or np.median(ground @ LUMA) > LIGHT:
+        return False
+    own_ground, _, even = _background(inside)
+    return even > ALL_ROUND and bool(np.median(own_ground @ LUMA) >= GREY)
+
+
+def _distance(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far colours are from the background's, of 255; of greys, how much lighter or darker they are."""
+    return np.abs(scene - ground).max(axis=2)
+
+
+def _hidden(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a picture in grey would lose what a person sees by its colour: it is about as bright as the background."""
+    brightness = np.abs((scene - ground) @ LUMA)
+    return (brightness < GARMENT) & (_distance(scene, ground) > brightness + GARMENT)
+
+
 def _span(garment: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """Left, top, right and bottom of the rows and columns that hold enough of it."""
     rows, columns = (np.flatnonzero(garment.mean(axis=axis) > SHARE) for axis in (1, 0))
     if not len(rows) or not len(columns):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _in_parts(garment: NDArray[np.bool_]) -> bool:
+    """Whether rows or columns without a pixel of it part it in two, neither of them a trifle."""
+    for axis in (0, 1):
+        covered = garment.sum(axis=axis)
+        so_far = np.cumsum(covered)[covered == 0] / max(1, covered.sum())
+        if np.any((so_far > PART) & (so_far < 1 - PART)):
+            return True
+    return False
 
 
 def _filled(garment: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -537,6 +601,8 @@ def _done(said: dict[str, Any]) -> str:
     parts = []
     if said["background"] == "transparent":
         parts.append("cut-out, put on white and negated" if said["negated"] else "white cut-out, put on black")
+    elif said["background"] in ("grey", "coloured") and not said["negated"]:
+        parts.append("background as bright as the garment, so seen by its colour")
     elif said["negated"]:
         parts.append(f"{said['background']} background, so negated")
     if said["trimmed"]:
@@ -551,6 +617,8 @@ WARNINGS = {
     "busy-background": "the background is not even: parts of it may be taken for the garment",
     "low-contrast": "the garment hardly differs from the background",
     "fills-the-picture": "the garment fills the picture, or no background was found around it",
+    "several-things": "the picture shows more than one thing: cut it to one garment",
+    "few-pixels": f"the garment has fewer than {SIZE // 2} pixels in height and in width",
     "unsure-direction": "a shoe; the network is unsure which way it points, and so of its kind",
     "unsure-class": f"the network is unsure: the class's probability is below {UNSURE:.0%}",
 }

@@ -5,8 +5,8 @@ It stands alone: it runs where this package is not installed. AWS's TensorFlow S
 `output_handler`; a bad one goes to the client. A `falcon.HTTPError` sets the answer's status, and its description
 is the answer's; any other exception is status 500 and `{"error": "<message>"}`.
 
-A picture becomes what the data set's authors made of theirs: trimmed to the garment, negated where the background
-is light, stretched to all greys, its longer side 28 pixels, the rest black. Arrays, and pictures that have the data
+A picture becomes what the data set's authors made of theirs: trimmed to the garment, in grey, negated where the
+background is light, stretched to all greys, its longer side 28 pixels, the rest black. Arrays, and pictures that have the data
 set's own form already, stay as they are.
 
 Source: github.com/aws/deep-learning-containers, scripts/docker/tensorflow/inference/sagemaker/python_service.py, at
@@ -58,15 +58,15 @@ PICTURES = (*(f"image/{name.lower()}" for name in FORMATS), "image/heic", "appli
 PREFIX = "fashion-cnn-"
 ATTRIBUTES = {"picture": ("auto", "as-is"), "mirror": ("auto", "yes", "no"), "pixels": ("no", "yes")}
 
-# ANALYSED, GARMENT, SHARE and the margin were compared on validation images in disguise, the others set by judgement;
-# benchmarks/photographs.py reports all of them on test images.
+# ANALYSED, GARMENT, SHARE, HIDDEN, PART and the margin were compared on validation images in disguise, the others set
+# by judgement; benchmarks/photographs.py reports all of them on test images.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's convert("L")
 ANALYSED = 4 * SIZE  # pixels of the longer side, on which the background and the garment are looked for
 GARMENT = 25  # of 255: how far a pixel of the garment is from the background, at least
 LIGHT = 32  # a background above it is no black that somebody made, but a photograph's, and is negated
 GREY = 176  # up to here a negated background is not white: the garment may be lighter or darker than it
 LIGHTER = 0.05  # of the garment that is lighter than its background, where that is grey
-HIDDEN = 0.2  # of the garment that is about as bright as the background, and is told from it by colour alone
+HIDDEN = 0.2  # of the garment that only its colour tells from the background; above it, a pixel's colour counts
 SHARE = 0.02  # of a row or a column that the garment fills, at least
 UNEVEN = 45  # of 255: how far light may make one side of a background differ from its middle
 ENOUGH = 0.3  # of the outermost pixels, for a plane through them
@@ -94,6 +94,9 @@ class BadRequestError(falcon.HTTPError):
 
     def __str__(self) -> str:
         return str(self.description)
+
+
+Box = tuple[int, int, int, int]  # left, top, right and bottom, in pixels
 
 
 class Seen(NamedTuple):
@@ -408,7 +411,7 @@ def _dark_corners(grey: NDArray[np.uint8]) -> bool:
 
 def _nothing_there() -> BadRequestError:
     return BadRequestError(
-        f"the picture shows nothing but background: nothing in it differs from its border by {GARMENT} of 255 greys; "
+        f"the picture shows nothing but background: nothing in it differs from its border by {GARMENT} of 255; "
         f"send a picture with a garment, or the attribute {PREFIX}picture=as-is"
     )
 
@@ -426,6 +429,73 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     Raises:
         BadRequestError: there is no garment.
     """
+    found = _find(upright, alpha)
+    across, down = upright.width / found.scene.shape[1], upright.height / found.scene.shape[0]
+    left, right = round(found.box[0] * across), round(found.box[2] * across)
+    top, bottom = round(found.box[1] * down), round(found.box[3] * down)
+    edge = round(INSET * max(across, down))
+    if alpha is None and _is_picture(found):
+        with suppress(BadRequestError):  # there is nothing in it: then it is the garment
+            return _treat_inside(upright, (left + edge, top + edge, right - edge, bottom - edge))
+
+    longer = max(right - left, bottom - top)
+    width, height = max(1, round(SIZE * (right - left) / longer)), max(1, round(SIZE * (bottom - top) / longer))
+    level = float(np.median(found.ground @ LUMA))
+    by_colour = bool(np.mean(_hidden(found)[found.garment]) > HIDDEN)
+    light = (_by_colour if by_colour else _by_luma)(found, (left, top, right, bottom), (width, height))
+    contrast = float(light.max())
+    if contrast < 1:
+        raise _nothing_there()
+    pixels = np.zeros((SIZE, SIZE), np.uint8)
+    at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
+    pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
+
+    between = "coloured" if np.ptp(np.median(found.ground, axis=(0, 1))) > GARMENT else "grey"
+    brightness = "dark" if level <= LIGHT else "light" if level >= GREY else between
+    background = "transparent" if found.cut_out else brightness
+    trimmed = [left, top, right, bottom]
+    whole = trimmed == [0, 0, *upright.size]
+    warnings = {
+        "grey-background": background == between and not by_colour,
+        "busy-background": found.even < EVEN or 4 * found.noise > 2 * GARMENT,
+        "low-contrast": contrast < FAINT,
+        "fills-the-picture": whole and min(upright.size) > SIZE,
+        "several-things": _in_parts(found.garment),
+        "few-pixels": longer < SIZE // 2,
+    }
+    treated = {
+        "background": background,
+        "negated": level > LIGHT and not (by_colour and background == between),
+        "trimmed": None if whole else trimmed,
+    }
+    return pixels, treated, [code for code, is_so in warnings.items() if is_so]
+
+
+class Found(NamedTuple):
+    """A garment and its background, on a picture made smaller.
+
+    Attributes:
+        colour: the picture in its own size, with nothing transparent.
+        scene: the same, float32 (height, width, 3), its longer side `ANALYSED` at most.
+        ground: its background alone, of the same shape.
+        noise: how far, in the median, outermost pixels of the background are from it.
+        even: the share of outermost pixels that are the background's.
+        garment: bool (height, width), whether a pixel differs from the background.
+        box: left, top, right and bottom of the garment.
+        cut_out: whether the background was transparent.
+    """
+
+    colour: Image.Image
+    scene: NDArray[np.float32]
+    ground: NDArray[np.float32]
+    noise: float
+    even: float
+    garment: NDArray[np.bool_]
+    box: Box
+    cut_out: bool
+
+
+def _find(upright: Image.Image, alpha: Image.Image | None) -> Found:
     colour, paper = (upright.convert("RGB"), None) if alpha is None else _on_paper(upright, alpha)
     small = colour.copy()
     small.thumbnail((ANALYSED, ANALYSED))
@@ -442,69 +512,73 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     box = _span(garment)
     if box is None:
         raise _nothing_there()
+    return Found(colour, scene, ground, noise, even, garment, box, cut_out=paper is not None)
 
-    across, down = upright.width / small.width, upright.height / small.height
-    left, right = round(box[0] * across), round(box[2] * across)
-    top, bottom = round(box[1] * down), round(box[3] * down)
-    edge = round(INSET * max(across, down))
-    if alpha is None and _is_picture(scene, ground, box):
-        inner = left + edge, top + edge, right - edge, bottom - edge
-        with suppress(BadRequestError):  # there is nothing in it: then it is the garment
-            pixels, treated, codes = _treat(upright.crop(inner), None)
-            at = treated["trimmed"] or (0, 0, inner[2] - inner[0], inner[3] - inner[1])
-            treated["trimmed"] = [at[0] + inner[0], at[1] + inner[1], at[2] + inner[0], at[3] + inner[1]]
-            return pixels, treated, codes
-    longer = max(right - left, bottom - top)
-    width, height = max(1, round(SIZE * (right - left) / longer)), max(1, round(SIZE * (bottom - top) / longer))
 
-    def fitted(image: Image.Image, edges: tuple[int, int, int, int]) -> NDArray[np.float32]:
-        """What is between the edges, at the network's size; there, noise is averaged out."""
-        return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, edges), np.float32)
+def _treat_inside(upright: Image.Image, edges: Box) -> tuple[NDArray[np.uint8], dict[str, Any], list[str]]:
+    """The same as `_treat`, of a part of the picture."""
+    pixels, treated, codes = _treat(upright.crop(edges), None)
+    left, top, right, bottom = edges
+    inner = treated["trimmed"] or (0, 0, right - left, bottom - top)
+    treated["trimmed"] = [inner[0] + left, inner[1] + top, inner[2] + left, inner[3] + top]
+    return pixels, treated, codes
 
+
+def _by_luma(found: Found, edges: Box, size: tuple[int, int]) -> NDArray[np.floating[Any]]:
+    """How light the garment is on black ground; darker than 0 is black. Edges are the picture's, the size is (w, h)."""
+    scene, ground, garment = found.scene, found.ground, found.garment
     shade = ground @ LUMA
     level = float(np.median(shade))
-    values, under = fitted(colour.convert("L"), (left, top, right, bottom)), fitted(Image.fromarray(shade), box)
-    by_colour = bool(np.mean(_hidden(scene, ground)[garment]) > HIDDEN)
-    light: NDArray[np.floating[Any]]
-    if by_colour:
-        plain = Image.fromarray(ground.clip(0, 255).round().astype(np.uint8))
-        light = _distance(fitted(colour, (left, top, right, bottom)), fitted(plain, box))
-    elif level > LIGHT:
-        evened = (scene @ LUMA * (level / np.maximum(shade, 1)))[garment]  # as if the light were the same everywhere
-        is_grey = np.mean(evened > level + GARMENT) > LIGHTER
-        white = max(level, float(np.percentile(evened, 98))) if is_grey else level
-        light = white - values * (level / np.maximum(under, 1))
-        if is_grey:  # what is as grey as the background, but inside the garment's outline, is the garment's
-            light *= fitted(Image.fromarray(_filled(garment)).convert("L"), box).clip(0, 255) / 255
-    else:
-        light = values - under
-    contrast = float(light.max())
-    if contrast < 1:
-        raise _nothing_there()
-    pixels = np.zeros((SIZE, SIZE), np.uint8)
-    at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
-    pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
+    values, under = _fitted(found.colour.convert("L"), edges, size), _fitted(Image.fromarray(shade), found.box, size)
+    if level <= LIGHT:
+        return values - under
+    evened = (scene @ LUMA * (level / np.maximum(shade, 1)))[garment]  # as if the light were the same everywhere
+    is_grey = np.mean(evened > level + GARMENT) > LIGHTER
+    white = max(level, float(np.percentile(evened, 98))) if is_grey else level
+    light: NDArray[np.floating[Any]] = white - values * (level / np.maximum(under, 1))
+    if is_grey:  # what is as grey as the background, but inside the garment's outline, is the garment's
+        light *= _fitted(Image.fromarray(_filled(garment)).convert("L"), found.box, size).clip(0, 255) / 255
+    return light
 
-    between = "coloured" if np.ptp(np.median(ground, axis=(0, 1))) > GARMENT else "grey"
-    brightness = "dark" if level <= LIGHT else "light" if level >= GREY else between
-    background = "transparent" if paper is not None else brightness
-    as_bright = by_colour and background == between
-    trimmed = [left, top, right, bottom]
-    whole = trimmed == [0, 0, *upright.size]
-    warnings = {
-        "grey-background": background == between and not by_colour,
-        "busy-background": even < EVEN or 4 * noise > 2 * GARMENT,
-        "low-contrast": contrast < FAINT,
-        "fills-the-picture": whole and min(upright.size) > SIZE,
-        "several-things": _in_parts(garment),
-        "few-pixels": longer < SIZE // 2,
-    }
-    treated = {
-        "background": background,
-        "negated": level > LIGHT and not as_bright,
-        "trimmed": None if whole else trimmed,
-    }
-    return pixels, treated, [code for code, is_so in warnings.items() if is_so]
+
+def _by_colour(found: Found, edges: Box, size: tuple[int, int]) -> NDArray[np.floating[Any]]:
+    """The same, where a pixel is as light as its colour is far from the background's.
+
+    Source: Achanta, Hemami, Estrada and Süsstrunk 2009, "Frequency-tuned salient region detection", CVPR: a pixel's
+    salience is the distance of its colour from the picture's mean colour.
+    """
+    ground = Image.fromarray(found.ground.clip(0, 255).round().astype(np.uint8))
+    return _distance(_fitted(found.colour, edges, size), _fitted(ground, found.box, size))
+
+
+def _fitted(image: Image.Image, edges: Box, size: tuple[int, int]) -> NDArray[np.float32]:
+    """What is between the edges, at the network's size; there, noise is averaged out."""
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, edges), np.float32)
+
+
+def _distance(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far colours are from the background's, of 255; of greys, how much lighter or darker they are."""
+    return np.abs(scene - ground).max(axis=2)
+
+
+def _hidden(found: Found) -> NDArray[np.bool_]:
+    """Where grey would lose what a person sees by its colour, because it is about as bright as the background.
+
+    Source: Gooch, Olsen, Tumblin and Gooch 2005, "Color2Gray: salience-preserving color removal", ACM Transactions on
+    Graphics 24 (3).
+    """
+    brightness = np.abs((found.scene - found.ground) @ LUMA)
+    return (brightness < GARMENT) & (_distance(found.scene, found.ground) > brightness + GARMENT)
+
+
+def _is_picture(found: Found) -> bool:
+    """Whether what is apart from a dark background is itself a picture with a light one: screens put bars around it."""
+    left, top, right, bottom = found.box
+    inside = found.scene[top + INSET : bottom - INSET, left + INSET : right - INSET]
+    if min(inside.shape[:2]) < SIZE or np.median(found.ground @ LUMA) > LIGHT:
+        return False
+    ground, _, even = _background(inside)
+    return even > ALL_ROUND and bool(np.median(ground @ LUMA) >= GREY)
 
 
 def _on_paper(upright: Image.Image, alpha: Image.Image) -> tuple[Image.Image, int | None]:
@@ -549,28 +623,7 @@ def _background(scene: NDArray[np.float32]) -> tuple[NDArray[np.float32], float,
     return at @ plane, float(np.median(distance[near])) if near.any() else 0.0, float(near.mean())
 
 
-def _is_picture(scene: NDArray[np.float32], ground: NDArray[np.float32], box: tuple[int, int, int, int]) -> bool:
-    """Whether what is apart from a dark background is itself a picture with a light one: screens put bars around it."""
-    left, top, right, bottom = box
-    inside = scene[top + INSET : bottom - INSET, left + INSET : right - INSET]
-    if min(inside.shape[:2]) < SIZE or np.median(ground @ LUMA) > LIGHT:
-        return False
-    own_ground, _, even = _background(inside)
-    return even > ALL_ROUND and bool(np.median(own_ground @ LUMA) >= GREY)
-
-
-def _distance(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far colours are from the background's, of 255; of greys, how much lighter or darker they are."""
-    return np.abs(scene - ground).max(axis=2)
-
-
-def _hidden(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where a picture in grey would lose what a person sees by its colour: it is about as bright as the background."""
-    brightness = np.abs((scene - ground) @ LUMA)
-    return (brightness < GARMENT) & (_distance(scene, ground) > brightness + GARMENT)
-
-
-def _span(garment: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+def _span(garment: NDArray[np.bool_]) -> Box | None:
     """Left, top, right and bottom of the rows and columns that hold enough of it."""
     rows, columns = (np.flatnonzero(garment.mean(axis=axis) > SHARE) for axis in (1, 0))
     if not len(rows) or not len(columns):
@@ -613,7 +666,7 @@ def _done(said: dict[str, Any]) -> str:
 
 
 WARNINGS = {
-    "grey-background": "the background is grey: what of the garment is as grey as it may be missing",
+    "grey-background": "the background is neither dark nor light: what of the garment is as bright may be missing",
     "busy-background": "the background is not even: parts of it may be taken for the garment",
     "low-contrast": "the garment hardly differs from the background",
     "fills-the-picture": "the garment fills the picture, or no background was found around it",

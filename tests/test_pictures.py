@@ -151,7 +151,7 @@ def test_as_is_a_picture_keeps_its_proportions_and_greys_and_is_padded_with_blac
         ("on black, with a margin of a fifth", "dark", 0.85),
         ("negated, 28×28", "light", 0.95),
         ("on white", "light", 0.9),
-        ("on white, JPEG of quality 50", "light", 0.9),
+        ("on white, JPEG of quality 50", "light", 0.85),
         ("on white, with a margin of a fifth", "light", 0.85),
         ("on grey 200", "light", 0.85),
         ("on grey 128", "grey", 0.6),

@@ -441,7 +441,7 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     longer = max(right - left, bottom - top)
     width, height = max(1, round(SIZE * (right - left) / longer)), max(1, round(SIZE * (bottom - top) / longer))
     level = float(np.median(found.ground @ LUMA))
-    by_colour = bool(np.mean(_hidden(found)[found.garment]) > HIDDEN)
+    by_colour = _hidden(found) > HIDDEN
     light = (_by_colour if by_colour else _by_luma)(found, (left, top, right, bottom), (width, height))
     contrast = float(light.max())
     if contrast < 1:
@@ -450,7 +450,7 @@ def _treat(upright: Image.Image, alpha: Image.Image | None) -> tuple[NDArray[np.
     at_left, at_top = (SIZE - width + 1) // 2, (SIZE - height + 1) // 2  # the authors' middle: left and top get more
     pixels[at_top : at_top + height, at_left : at_left + width] = (light * (255 / contrast)).clip(0, 255).round()
 
-    between = "coloured" if np.ptp(np.median(found.ground, axis=(0, 1))) > GARMENT else "grey"
+    between = "coloured" if np.ptp(found.ground[len(found.ground) // 2].mean(axis=0)) > GARMENT else "grey"
     brightness = "dark" if level <= LIGHT else "light" if level >= GREY else between
     background = "transparent" if found.cut_out else brightness
     trimmed = [left, top, right, bottom]
@@ -561,14 +561,15 @@ def _distance(scene: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArra
     return np.abs(scene - ground).max(axis=2)
 
 
-def _hidden(found: Found) -> NDArray[np.bool_]:
-    """Where grey would lose what a person sees by its colour, because it is about as bright as the background.
+def _hidden(found: Found) -> float:
+    """The share of the garment that only its colour tells from the background, for it is about as bright.
 
     Source: Gooch, Olsen, Tumblin and Gooch 2005, "Color2Gray: salience-preserving color removal", ACM Transactions on
-    Graphics 24 (3).
+    Graphics 24 (3), on what a picture in grey loses.
     """
-    brightness = np.abs((found.scene - found.ground) @ LUMA)
-    return (brightness < GARMENT) & (_distance(found.scene, found.ground) > brightness + GARMENT)
+    apart = (found.scene - found.ground)[found.garment]
+    by_luma, by_colour = np.abs(apart @ LUMA), np.abs(apart).max(axis=1)
+    return float(np.mean((by_luma < GARMENT) & (by_colour > by_luma + GARMENT)))
 
 
 def _is_picture(found: Found) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.photographs import DISGUISES, dyed, margin, on_grey, photograph, png
+from fashion_cnn import localsagemaker
 from fashion_cnn.core.fashion_mnist import CLASS_NAMES
 from fashion_cnn.ingest import idx
 from fashion_cnn.serving import inference
@@ -275,6 +276,13 @@ def test_the_answer_warns_where_it_can_t_be_sure(real: Real) -> None:
     assert "unsure-class" in warnings(answer(png(255 - bag), rows=[one_hot(8, 0.4)] * 2)["picture"])
     sure = answer(png(255 - bag), rows=[one_hot(8, 0.9)] * 2)
     assert sure["picture"]["warnings"] == []
+
+
+def test_the_page_has_words_in_both_languages_for_all_that_an_answer_says_of_a_picture() -> None:
+    words = Path(localsagemaker.__path__[0], "page", "words.js").read_text(encoding="utf-8")
+    assert {words.count(f'"{code}": "') for code in inference.WARNINGS} == {2}
+    for named in re.findall(r"backgrounds: {(.*)}", words):
+        assert re.findall(r"(\w+): ", named) == ["light", "grey", "coloured", "transparent", "dark"]
 
 
 # The direction

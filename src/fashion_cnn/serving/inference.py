@@ -6,8 +6,8 @@ It stands alone: it runs where this package is not installed. AWS's TensorFlow S
 is the answer's; any other exception is status 500 and `{"error": "<message>"}`.
 
 A picture becomes what the data set's authors made of theirs: trimmed to the garment, in grey, negated where the
-background is light, stretched to all greys, its longer side 28 pixels, the rest black. Arrays, and pictures that have the data
-set's own form already, stay as they are.
+background is light, stretched to all greys, its longer side 28 pixels, the rest black. Arrays, and pictures that have
+the data set's own form already, stay as they are.
 
 Source: github.com/aws/deep-learning-containers, scripts/docker/tensorflow/inference/sagemaker/python_service.py, at
 commit 86bef99963, where Falcon is 3.1.0 and NumPy 1.26.4; tensorflow.org/tfx/serving/api_rest; Xiao, Rasul and

@@ -32,7 +32,7 @@ let lacking = () => ""; // why it is not there, in the language of the moment
 let shown = null;
 let question = 0; // its number: late answers to an earlier one are dropped
 let status = "loading"; // said in place of an answer
-let failure = () => ""; // what did not work, likewise
+let failure = () => ""; // what did not work, in the language of the moment
 let waiting = new Set(); // the networks that have not answered yet
 const answers = new Map(); // probabilities by network
 const closer = new Map(); // by network, its answers to the picture without one part after the other
@@ -380,6 +380,7 @@ async function refresh() {
   const [before, servedBefore] = [known(), JSON.stringify(chosen())];
   try {
     ({ classes, limits, unsure, endpoints } = await (await request("/demo/state")).json());
+    if (unreachable) fail(() => ""); // it may say just that
     unreachable = false;
   } catch {
     endpoints = [];

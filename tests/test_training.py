@@ -1,9 +1,10 @@
 """The networks are the notebook's, one fit is deterministic, and what is saved is what was trained."""
 
+import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,21 +18,33 @@ from fashion_cnn.core.lean_keras import keras
 from fashion_cnn.core.params import Params
 from fashion_cnn.training import architectures, controls, fitting, processor
 from fashion_cnn.training.checkpoints import Checkpoint
-from support.repository import random_images
+from support import shells
+from support.repository import REPOSITORY, random_images
 from support.results import drawn, result
 
 SPLITS = {name: random_images(60, seed) for seed, name in enumerate(("train", "validation", "test"))}
 
 
-@pytest.fixture
-def settings(workspace: Path) -> Params:  # noqa: ARG001
-    return params.load(Params)
+@pytest.fixture(scope="module")
+def settings() -> Params:
+    return params.load(Params, REPOSITORY / "params.yaml")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small(settings: Params) -> Params:
     """A CNN of few filters, where its size is not what is asked."""
     return settings.model_copy(update={"cnn": settings.cnn.model_copy(update={"filters": [4, 8]})})
+
+
+def train_small(small: Params, seeds: int) -> fitting.Trained:
+    return fitting.train(
+        lambda _: architectures.cnn(small.cnn, 3), SPLITS, quick(small, seeds=seeds, epochs=3), {"threads": 2}
+    )
+
+
+@pytest.fixture(scope="module")
+def two_seeds(small: Params) -> fitting.Trained:
+    return train_small(small, 2)
 
 
 def quick(settings: Params, **changes: object) -> params.Train:
@@ -114,10 +127,8 @@ def test_the_saved_network_answers_as_the_trained_one_and_carries_no_date(settin
     assert [file.name for file in tmp_path.glob("*.keras")] == ["model.keras"]
 
 
-def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
-    _, result = fitting.train(
-        lambda _: architectures.dense(settings.baseline), SPLITS, quick(settings, seeds=2, epochs=3), {"threads": 2}
-    )
+def test_seeds_are_repetitions_whose_mean_is_reported(two_seeds: fitting.Trained) -> None:
+    result = two_seeds.result
     assert result.probabilities.shape == (2, 60, 10)
     assert not np.array_equal(*result.probabilities)
     assert {name: curve.shape for name, curve in result.history.items()} == dict.fromkeys(results.CURVES, (2, 3))
@@ -127,19 +138,17 @@ def test_seeds_are_repetitions_whose_mean_is_reported(settings: Params) -> None:
     assert result.metrics["environment"] == {"threads": 2, "precision": "float32"}
 
 
-def test_the_first_seed_is_the_same_each_time_and_however_many_follow(small: Params, tmp_path: Path) -> None:
-    found = []
-    for seeds in (1, 2):
-        network, trained = fitting.train(
-            lambda _: architectures.cnn(small.cnn, 3), SPLITS, quick(small, seeds=seeds), {}
-        )
-        fitting.save_network(network, tmp_path / f"{seeds}.keras")
-        found.append(trained)
-    assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "2.keras").read_bytes()
+def test_the_first_seed_is_the_same_each_time_and_however_many_follow(
+    small: Params, two_seeds: fitting.Trained, tmp_path: Path
+) -> None:
+    one = train_small(small, 1)
+    for name, trained in {"one": one, "two": two_seeds}.items():
+        fitting.save_network(trained.network, tmp_path / f"{name}.keras")
+    assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
     for name in ("probabilities", "correct_on_training", "correct_when_shifted", "answers_when_mirrored"):
-        np.testing.assert_array_equal(getattr(found[0], name)[0], getattr(found[1], name)[0])
+        np.testing.assert_array_equal(getattr(one.result, name)[0], getattr(two_seeds.result, name)[0])
     for name in results.CURVES:
-        np.testing.assert_array_equal(found[0].history[name][0], found[1].history[name][0])
+        np.testing.assert_array_equal(one.result.history[name][0], two_seeds.result.history[name][0])
 
 
 def test_a_fit_that_was_interrupted_goes_on_to_the_same_bytes(small: Params, tmp_path: Path) -> None:
@@ -183,8 +192,8 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
 
 
-def test_controls_are_of_the_network_that_is_saved(small: Params) -> None:
-    network, result = fitting.train(lambda _: architectures.cnn(small.cnn, 3), SPLITS, quick(small, epochs=3), {})
+def test_controls_are_of_the_network_that_is_saved(two_seeds: fitting.Trained) -> None:
+    network, result = two_seeds
 
     def correct(name: str, images: np.ndarray) -> np.ndarray:
         return network.predict(images, fitting.PREDICTION_BATCH, verbose=0).argmax(-1) == SPLITS[name].labels
@@ -225,20 +234,26 @@ def test_the_cosine_schedule_rises_to_the_learning_rate_and_falls_to_zero(settin
 
 
 @pytest.mark.usefixtures("prepared")
-def test_lower_precision_is_confined_to_the_training_steps(set_params: Callable[..., Path]) -> None:
+def test_lower_precision_is_confined_to_the_training_steps_with_either_kernels(
+    set_params: Callable[..., Path],
+) -> None:
     """As a stage, which chooses its kernels before TensorFlow is imported: oneDNN can't do it on every processor."""
-    found = {}
-    for precision in ("float32", "mixed_bfloat16"):
+
+    def trained(precision: str, environment: Mapping[str, str]) -> results.Result:
         set_params(**{"train.precision": precision, "train.epochs": 1, "train.batch_size": 16, "cnn.filters": [8, 16]})
-        done = subprocess.run([sys.executable, "-m", "fashion_cnn.stages", "train", "cnn3"], check=False)
-        assert done.returncode == 0
+        command = [sys.executable, "-m", "fashion_cnn.stages", "train", "cnn3"]
+        assert subprocess.run(command, env=environment, check=False).returncode == 0
         network = keras.saving.load_model("models/cnn3/model.keras")
         assert {layer.compute_dtype for layer in network.layers} == {"float32"}
-        found[precision] = results.load(Path("models/cnn3"))
-        assert found[precision].metrics["environment"]["precision"] == precision
-    exact, mixed = (result.probabilities for result in found.values())
-    assert not np.array_equal(exact, mixed)
-    np.testing.assert_allclose(exact, mixed, atol=0.05)
+        found = results.load(Path("models/cnn3"))
+        assert found.metrics["environment"]["precision"] == precision
+        return found
+
+    exact = trained("float32", os.environ)
+    for environment in (os.environ, shells.other_kernels()):
+        mixed = trained("mixed_bfloat16", environment)
+        assert not np.array_equal(exact.probabilities, mixed.probabilities)
+        np.testing.assert_allclose(exact.probabilities, mixed.probabilities, atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,17 @@
 """Shells and home folders of other people's projects: nothing in them decides a result or breaks a stage."""
 
 import json
+import os
 from pathlib import Path
+
+from fashion_cnn.training import processor
+
+
+def other_kernels() -> dict[str, str]:
+    """This shell, but for the kernels: an ordinary processor's, or, where the tests are limited to them, the best."""
+    inherited = {name: value for name, value in os.environ.items() if name not in processor.PORTABLE}
+    limited = os.environ.get(processor.ISA_LIMIT) == "AVX2"
+    return inherited if limited else inherited | {processor.ISA_LIMIT: "AVX2"}
 
 
 def jupyter(home: Path) -> dict[str, str]:

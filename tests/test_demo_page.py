@@ -166,6 +166,10 @@ class Page:
     def answered(self) -> bool:
         return self.one("#answers").get_attribute("aria-busy") == "false"
 
+    def wait_for(self, name: str) -> None:
+        """Until that picture is shown and answered."""
+        self.until(lambda: self.name() == name and self.answered())
+
     def name(self) -> str:
         return self.text("#seen-name")
 
@@ -687,7 +691,7 @@ def test_where_nothing_is_deployed_the_page_says_what_deploys_and_goes_on_by_its
     least_sure = networks["cnn5"].predict(seen, verbose=0).max(axis=1).argmin()
     for name, picture in (("unsure.png", TEST.images[least_sure]), ("boot.png", photograph(5))):
         browser.drop(name, encoded(picture))
-        browser.until(lambda name=name: browser.name() == name and browser.answered())
+        browser.wait_for(name)
         np.testing.assert_array_equal(browser.pixels(), seen_by_the_endpoint(encoded(picture)))
         unsure = max(browser.probabilities("cnn5")) < inference.UNSURE
         assert unsure == (name == "unsure.png")
@@ -708,7 +712,7 @@ def test_what_ends_while_the_page_is_open_is_said_and_what_comes_back_is_used(
     browser.console()
     browser.open(empty_cloud)
     browser.drop("boot.png", encoded(patchwork(1)))
-    browser.until(lambda: browser.name() == "boot.png" and browser.answered())
+    browser.wait_for("boot.png")
     assert "The other way round it would be an ankle boot" in browser.text("#done")
     assert browser.text("#warnings") == "The network is not sure."
 

@@ -14,7 +14,7 @@ import pytest
 from fashion_cnn.core import params, results
 from fashion_cnn.core.dataset import Images
 from fashion_cnn.core.evaluation import evaluate
-from fashion_cnn.core.lean_keras import keras
+from fashion_cnn.core.lean_keras import keras, tf
 from fashion_cnn.core.params import Params
 from fashion_cnn.training import architectures, controls, fitting, processor
 from fashion_cnn.training.checkpoints import Checkpoint
@@ -206,6 +206,14 @@ def test_controls_are_of_the_network_that_is_saved(two_seeds: fitting.Trained) -
         result.correct_when_mirrored[0], correct("test", np.flip(SPLITS["test"].images, axis=2))
     )
     np.testing.assert_array_equal(result.first_layer[3], network.get_layer("convolution_1").kernel[:, :, 0, 3])
+
+
+def test_nothing_tunes_how_images_in_memory_are_read() -> None:
+    """For what tunes sleeps, and the next epoch waits until it wakes."""
+    from keras.src.backend.tensorflow.trainer import TFEpochIterator  # here: lean_keras must import Keras
+
+    batches = TFEpochIterator(tf.distribute.get_strategy(), *SPLITS["train"], batch_size=16, shuffle=True)
+    assert batches._distributed_dataset.options().autotune.enabled is False
 
 
 def test_the_fit_lowers_the_training_loss(settings: Params) -> None:

@@ -152,7 +152,7 @@ class Page:
         self.until(lambda: len(self.all("#images button")) == images and self.answered())
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.driver, 60, 0.02).until(lambda _: condition())
+        return WebDriverWait(self.driver, 60, 0.2).until(lambda _: condition())
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

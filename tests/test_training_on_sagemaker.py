@@ -179,9 +179,8 @@ def test_seeds_are_jobs_at_the_same_time_that_are_tried_again_and_one_more_bring
     (tmp_path / "hold").touch()
     with ThreadPoolExecutor() as pool:
         whole = pool.submit(training.bring, plan, result, settings(tries=3), target, 2)
-        wait_until(
-            lambda: [jobs(target, f"fashion-cnn-seeds-seed{seed}-abc") for seed in range(2)] == 2 * [["InProgress"]]
-        )
+        seeds = [f"fashion-cnn-seeds-seed{seed}-abc" for seed in range(2)]
+        wait_until(lambda: [jobs(target, seed)[-1:] for seed in seeds] == 2 * [["InProgress"]])
         assert jobs(target, plan.name) == []
         (tmp_path / "hold").unlink()
         whole.result(300)

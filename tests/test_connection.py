@@ -371,7 +371,7 @@ def test_an_experiment_in_a_copy_of_a_clone_uses_the_cloud_that_it_is_connected_
     (unconnected.folder / ".git/may_end").touch()
     unconnected.run(*DVC, "exp", "run", "--temp", "--set-param", "kernel=1", "where")
     assert f"S3 answers at {s3.settings(store).endpoint}\n" in cloud_found(unconnected)
-    assert "the endpoint fashion-cnn does not serve" in cloud_found(unconnected)
+    assert "the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate" in cloud_found(unconnected)
     assert daemon.find(sagemaker.server(store)), "started by it"
     assert not (home / ".local").exists(), "the default place"
     assert [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])] == []

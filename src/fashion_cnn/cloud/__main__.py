@@ -130,7 +130,12 @@ def status(chosen: Deploy) -> int:
             EndpointName=target.endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": STATUS_SECONDS}
         )
     except (ClientError, WaiterError) as error:
-        print(f"the endpoint {target.endpoint} does not serve: {' '.join(str(error).split())}")
+        answer = error.last_response if isinstance(error, WaiterError) else error.response
+        if answering.missing(answer):
+            print(f"the endpoint {target.endpoint} does not exist; {answering.DEPLOY} deploys the candidate")
+        else:
+            reason = answer.get("FailureReason") or error
+            print(f"the endpoint {target.endpoint} does not serve: {' '.join(str(reason).split())}")
         return NOT_SERVING
     serves = answering.network(target)
     if doubt := answering.doubt(serves, target):

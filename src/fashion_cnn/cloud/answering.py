@@ -4,6 +4,7 @@ SageMaker is asked by its client alone: the SDK takes five seconds to import.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,11 @@ def labels(measured: dict[str, Any]) -> dict[str, str]:
     return {KERNEL: str(measured["kernel"]), TEST_ACCURACY: str(measured["test_accuracy"])}
 
 
+def missing(answer: Mapping[str, Any]) -> bool:
+    """Whether SageMaker answered that there is no such endpoint."""
+    return "Could not find" in answer.get("Error", {}).get("Message", "")
+
+
 def network(target: Target) -> Network:
     """The network that an endpoint serves.
 
@@ -59,7 +65,7 @@ def network(target: Target) -> Network:
         tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
     except ClientError as error:
         said = error.response["Error"]
-        if "Could not find" in said["Message"]:
+        if missing(error.response):
             raise UserError(f"the endpoint {target.endpoint} does not exist; {DEPLOY} deploys the candidate") from None
         raise UserError(
             f"which network answers at {target.endpoint} is not known: {error.operation_name}: {said['Code']}: "

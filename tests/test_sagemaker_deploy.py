@@ -817,7 +817,8 @@ def test_a_candidate_is_deployed_asked_and_removed_by_the_commands(
         "error: the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate"
     ]
     path.write_text(json.dumps(report), encoding="utf-8")
-    assert run("status", status=3)[0] == ["the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate"]
+    (line,) = run("status", status=3)[0]
+    assert line == "the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate"
 
 
 def test_the_archive_brings_its_library_where_the_container_should_install_nothing(

@@ -429,12 +429,16 @@ def test_no_request_is_lost_while_endpoints_are_updated_under_load(cloud: Embedd
     command = [sys.executable, str(REPOSITORY / "tests/support/load.py"), json.dumps(cloud.access()), "loaded"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as load:
         assert load.stdout
-        load.stdout.readline()
+        models = map(str.strip, iter(load.stdout.readline, ""))
+        next(models)
         cloud.update("loaded", "other")
         cloud.update("loaded", "sick")
         cloud.update("loaded", "healthy")
+        # What was answered before waits to be read: only after these is an answer the last deployment's.
+        next(model for model in models if model == "other")
+        next(model for model in models if model == "healthy")
         for _ in range(20):
-            load.stdout.readline()
+            next(models)
         result = json.loads(load.communicate()[0].splitlines()[-1])
     assert result["failures"] == []
     assert result["last"] == "healthy"

@@ -1,4 +1,4 @@
-"""Asks an endpoint some hundred times a second, until standard input ends: a line for every answer, at last what came.
+"""Asks an endpoint some hundred times a second, until standard input ends: the model of every answer, then all of it.
 
 python tests/support/load.py ACCESS ENDPOINT; ACCESS is JSON, what `boto3.client` needs.
 """
@@ -22,10 +22,12 @@ def ask() -> None:
     while not stop.is_set():
         try:
             answer = client.invoke_endpoint(EndpointName=sys.argv[2], Body=b"x")
-            seen.append(json.loads(answer["Body"].read())["model"])
+            model = json.loads(answer["Body"].read())["model"]
+            seen.append(model)
         except Exception as error:
+            model = "none"
             failures.append(repr(error))
-        print(flush=True)
+        print(f"{model}\n", end="", flush=True)  # in one piece: others print, too
         time.sleep(0.01)  # leaves the processors to those who are asked
 
 

@@ -64,9 +64,9 @@ except KeyboardInterrupt:
 """
 
 
-def work_off(clone: Clone) -> None:
-    """Start the queue's worker, which keeps what it inherits open as long as it runs."""
-    command = [*DVC, "queue", "start"]
+def work_off(clone: Clone, jobs: int = 1) -> None:
+    """Start the queue's workers, which keep what they inherit open as long as they run."""
+    command = [*DVC, "queue", "start", "--jobs", str(jobs)]
     null = subprocess.DEVNULL
     subprocess.run(command, cwd=clone.folder, env=clone.environment, stdout=null, stderr=null, check=True)
 
@@ -364,15 +364,18 @@ def cloud_found(clone: Clone) -> str:
     return found
 
 
-def test_an_experiment_in_a_copy_of_a_clone_uses_the_cloud_that_it_is_connected_to(
+def test_experiments_in_copies_of_a_clone_use_the_cloud_that_it_is_connected_to(
     clone: Clone, unconnected: Clone, home: Path, store: s3.Daemon
 ) -> None:
     connect_as(clone, unconnected)
     (unconnected.folder / ".git/may_end").touch()
     unconnected.run(*DVC, "exp", "run", "--temp", "--set-param", "kernel=1", "where")
+    unconnected.run(*DVC, "exp", "run", "--queue", "--set-param", "kernel=2,3", "where")
+    work_off(unconnected, jobs=2)
+    wait_until(lambda: experiments(unconnected) == 3, 120)
     assert f"S3 answers at {s3.settings(store).endpoint}\n" in cloud_found(unconnected)
     assert "the endpoint fashion-cnn does not exist; `make deploy` deploys the candidate" in cloud_found(unconnected)
-    assert daemon.find(sagemaker.server(store)), "started by it"
+    assert daemon.find(sagemaker.server(store)), "started by the first of them"
     assert not (home / ".local").exists(), "the default place"
     assert [one for one in psutil.process_iter(["cmdline"]) if str(home) in str(one.info["cmdline"])] == []
 

@@ -33,7 +33,7 @@ from fashion_cnn.localsagemaker.protocol import java_pattern, operation
 from support.cloud import ROLE, EmbeddedCloud, listens, wait_until
 from support.repository import REPOSITORY, SOURCE
 
-STARTUP_SECONDS = 4
+STARTUP_SECONDS = 5
 
 
 @pytest.fixture(scope="module")

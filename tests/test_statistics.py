@@ -323,7 +323,7 @@ def test_wilson_covers_at_its_rate(confidence: float) -> None:
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_the_bootstrap_covers_a_known_difference_on_the_same_images_at_its_rate(confidence: float) -> None:
     # Of 2,000 images the first network alone knows 6 %, the second alone 4 %: the difference is 0.02.
-    counts = np.random.default_rng(0).multinomial(2000, [0.04, 0.9, 0.06], 600)
+    counts = np.random.default_rng(0).multinomial(2000, [0.04, 0.9, 0.06], 1000)
     intervals = [statistics.bootstrap(np.repeat([-1, 0, 1], drawn), confidence) for drawn in counts]
     assert_rate([holds(interval, 0.02) for interval in intervals], confidence)
 
@@ -345,7 +345,7 @@ def simulate(
 
 def test_the_interval_over_images_covers_for_several_seeds_that_share_them() -> None:
     generator = np.random.default_rng(0)
-    pairs = [simulate(generator, 3, 1000, 0.9, 0.87) for _ in range(300)]
+    pairs = [simulate(generator, 3, 1000, 0.9, 0.87) for _ in range(500)]
     found = [statistics.bootstrap((first.sum(0) - second.sum(0, int)) / 3, 0.9) for first, second in pairs]
     assert_rate([holds(interval, 0.03) for interval in found], 0.9)
 
@@ -381,8 +381,8 @@ def test_mcnemar_holds_its_level_and_finds_a_known_difference() -> None:
 def test_the_seed_interval_covers_a_known_difference_at_its_rate(confidence: float) -> None:
     # Five seeds on 10,000 images; training moves the difference of 0.02 by 0.004, as a normal distribution does.
     generator = np.random.default_rng(0)
-    first = generator.binomial(10_000, generator.normal(0.91, 0.004, (2000, 5))) / 10_000
-    second = generator.binomial(10_000, np.full((2000, 5), 0.89)) / 10_000
+    first = generator.binomial(10_000, generator.normal(0.91, 0.004, (4000, 5))) / 10_000
+    second = generator.binomial(10_000, np.full((4000, 5), 0.89)) / 10_000
     differences = first - second
     assert_rate([holds(statistics.seed_interval(row, confidence), 0.02) for row in differences], confidence)
 
